@@ -1,0 +1,1 @@
+//! Wiring: knows every room, decides nothing about packets.

@@ -1,0 +1,47 @@
+//! `[report]`: what is written, where and for how long.
+
+use std::path::PathBuf;
+
+use serde::{Deserialize, Serialize};
+
+use crate::config::size::Size;
+
+/// `[report]`
+#[derive(Clone, Debug, Deserialize, PartialEq, Serialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Report {
+    /// Folder of events, sources and reports.
+    pub directory: PathBuf,
+    /// json | csv | text | html
+    pub formats: Vec<String>,
+    /// hour | day | month | year
+    pub periods: Vec<String>,
+    /// Whether event and source files are written.
+    pub events: bool,
+    /// Size at which an events file is continued in a next part, 1MiB to 16GiB.
+    pub events_part: Size,
+    /// Days after which event and source files are removed, 1 to 36500.
+    pub keep_events_days: u32,
+    /// Days after which reports of hours and days are removed, 1 to 36500; months and years stay.
+    pub keep_reports_days: u32,
+    /// Bytes that event and source files may take together; the oldest days go first.
+    pub keep_bytes: Size,
+    /// Days after which a closed day's event and source files are compressed (zstd), 0 to 36500.
+    pub compress_after_days: u32,
+}
+
+impl Default for Report {
+    fn default() -> Self {
+        Self {
+            directory: PathBuf::from("/var/log/gatewatch"),
+            formats: ["json", "csv", "text", "html"].map(String::from).to_vec(),
+            periods: ["day", "month", "year"].map(String::from).to_vec(),
+            events: true,
+            events_part: Size(1 << 30),
+            keep_events_days: 90,
+            keep_reports_days: 1_830,
+            keep_bytes: Size(4 << 30),
+            compress_after_days: 2,
+        }
+    }
+}

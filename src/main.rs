@@ -1,0 +1,3 @@
+//! gatewatch: argv → run → exit code.
+
+fn main() {}

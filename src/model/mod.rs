@@ -1,0 +1,13 @@
+//! The vocabulary: types that cross rooms.
+//!
+//! Owns the words every stage uses (time, class, grade, country, period, attempt). It does no I/O,
+//! reads no clock and imports no room.
+
+pub mod attempt;
+pub mod class;
+pub mod grade;
+pub mod origin;
+pub mod period;
+pub mod place;
+pub mod progress;
+pub mod time;

@@ -1,0 +1,1 @@
+//! Snapshot → durable store and rotated files. One thread.
