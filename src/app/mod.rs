@@ -1,1 +1,3 @@
 //! Wiring: knows every room, decides nothing about packets.
+
+pub mod pipeline;

@@ -4,6 +4,8 @@
 //! request and its reply alone: no history, no order, no clock. Must not know: packets, flows, origins, files
 //! other than rule files.
 
+pub mod finding;
+
 use std::net::SocketAddr;
 
 use crate::config::Settings;
