@@ -4,10 +4,11 @@ use std::net::{IpAddr, SocketAddr};
 
 use crate::decode::transport::{Segment, flag};
 use crate::model::grade::Grade;
+use crate::model::stream::Side;
 use crate::model::time::{MICROS_PER_SEC, Timestamp};
 use crate::stream::half::Half;
 use crate::stream::list::Links;
-use crate::stream::{FlowRef, Side, View};
+use crate::stream::{FlowRef, View};
 
 /// The two ends of a conversation in an order that does not depend on who sends.
 #[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]

@@ -23,6 +23,7 @@ pub struct Waiting {
 
 /// What one direction has seen.
 #[derive(Debug, Default)]
+#[expect(clippy::struct_excessive_bools, reason = "four independent facts of one direction")]
 pub struct Half {
     /// The sequence number of the SYN, where it was seen.
     pub initial: Option<u32>,
@@ -125,9 +126,9 @@ impl Half {
         self.held
     }
 
-    /// Whether two copies of the same bytes differed so far.
-    pub const fn is_conflicting(&self) -> bool {
-        self.conflicting
+    /// Whether two copies of the same bytes differed since this was last asked.
+    pub fn take_conflicting(&mut self) -> bool {
+        std::mem::take(&mut self.conflicting)
     }
 
     /// Whether the other end acknowledged data of this direction that was captured.
@@ -168,13 +169,13 @@ impl Half {
     }
 
     /// Takes a segment's bytes.
-    pub fn arrive<'a>(&mut self, sequence: u32, bytes: &'a [u8], intake: Intake<'_>) -> Arrival<'a> {
+    pub fn arrive<'a>(&mut self, sequence: u32, bytes: &'a [u8], mut intake: Intake<'_>) -> Arrival<'a> {
         if bytes.is_empty() {
             return Arrival::Nothing;
         }
         let ahead = distance(sequence, self.next);
         if ahead > 0 {
-            self.keep(sequence, bytes, intake);
+            self.keep(sequence, bytes, &mut intake);
             return Arrival::Nothing;
         }
         let known = ahead.unsigned_abs() as usize;
@@ -195,7 +196,7 @@ impl Half {
     }
 
     /// Keeps an out-of-order segment; where copies overlap the first one stands.
-    fn keep(&mut self, sequence: u32, bytes: &[u8], intake: Intake<'_>) {
+    fn keep(&mut self, sequence: u32, bytes: &[u8], intake: &mut Intake<'_>) {
         let ahead = sequence.wrapping_sub(self.next);
         let waiting = self.waiting.get_or_insert_default();
         let limit = WAITING_MAX_BYTES.min(self.held.saturating_add(intake.room));

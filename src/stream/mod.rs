@@ -12,16 +12,8 @@ pub mod table;
 use std::net::SocketAddr;
 
 use crate::model::grade::Grade;
+use crate::model::stream::{Chunk, Side};
 use crate::model::time::Timestamp;
-
-/// An end of a conversation.
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub enum Side {
-    /// Who opened it.
-    Client,
-    /// Who was asked.
-    Server,
-}
 
 /// Finds a conversation again later, if it is still the same one.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -45,19 +37,6 @@ pub struct View {
     pub grade: Grade,
     /// Packet time of the call.
     pub now: Timestamp,
-}
-
-/// Ordered bytes of one direction.
-#[derive(Clone, Copy, Debug)]
-pub struct Chunk<'a> {
-    /// The bytes.
-    pub bytes: &'a [u8],
-    /// Where the first of them stands: bytes after the SYN, or the absolute sequence number where none was seen.
-    pub offset: u64,
-    /// When the frame that held them was captured.
-    pub time: Timestamp,
-    /// Whether copies with another content were seen of them.
-    pub conflicting: bool,
 }
 
 /// Takes the ordered bytes. Calls for one conversation come in the order of its bytes.

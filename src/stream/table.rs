@@ -4,11 +4,12 @@ use std::collections::HashMap;
 
 use crate::decode::transport::{Segment, flag};
 use crate::model::progress::{Counter, Counters};
+use crate::model::stream::{Chunk, Side};
 use crate::model::time::{MICROS_PER_SEC, Timestamp};
 use crate::stream::flow::{Flow, Key, Phase};
 use crate::stream::half::{Arrival, Intake};
 use crate::stream::list::{Linked, Links, List};
-use crate::stream::{Chunk, Consumer, FlowRef, Side};
+use crate::stream::{Consumer, FlowRef};
 
 /// Conversations forgotten for one segment at most, so that a silence is not paid for by one packet.
 const EXPIRED_PER_SEGMENT: usize = 64;
@@ -313,7 +314,7 @@ impl<C: Consumer> Step<'_, C> {
     fn deliver(&mut self, side: Side, bytes: &[u8], time: Timestamp) {
         let view = self.flow.view(self.slot, self.now);
         let half = self.flow.half(side);
-        let chunk = Chunk { bytes, offset: half.offset(), time, conflicting: half.is_conflicting() };
+        let chunk = Chunk { bytes, offset: half.offset(), time, conflicting: half.take_conflicting() };
         half.advance(bytes.len());
         self.consumer.data(&view, &mut self.flow.state, side, chunk);
     }
