@@ -46,3 +46,6 @@ pub fn decode<'a>(frame: &Frame<'a>) -> Decoded<'a> {
         Err(outcome) => Decoded::only(outcome),
     }
 }
+
+#[cfg(test)]
+mod tests;
