@@ -15,10 +15,15 @@
 //! `ARCHITECTURE.md` holds the laws between the rooms; `tests/layers.rs` enforces them.
 
 pub mod app;
+pub mod capture;
 pub mod classify;
 pub mod config;
+pub mod decode;
 pub mod detect;
+pub mod handoff;
+pub mod inspect;
 pub mod model;
 pub mod protocol;
 pub mod report;
+pub mod stream;
 pub mod tally;

@@ -10,4 +10,5 @@ pub mod origin;
 pub mod period;
 pub mod place;
 pub mod progress;
+pub mod stream;
 pub mod time;

@@ -1,0 +1,147 @@
+//! Link layers: from a frame's first byte to its IP packet.
+
+use pnet::packet::ethernet::{EtherTypes, EthernetPacket};
+use pnet::packet::vlan::VlanPacket;
+
+use crate::decode::cursor::Cursor;
+use crate::model::progress::Counter;
+
+/// VLAN tags followed in one frame. Three are seen on provider edges; more is an attempt to confuse.
+const VLAN_TAGS_MAX: usize = 3;
+
+/// A link type, after the numbers of <https://www.tcpdump.org/linktypes.html>.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum Link {
+    /// 1: Ethernet
+    Ethernet,
+    /// 0: BSD null, address family in the byte order of the writer.
+    Null,
+    /// 108: BSD loop, address family in network order.
+    Loop,
+    /// 12, 14, 101, 228, 229: an IP packet without a link header.
+    RawIp,
+    /// 113: Linux cooked capture.
+    LinuxSll,
+    /// 276: Linux cooked capture, version 2.
+    LinuxSll2,
+    /// Any other: counted, never misread.
+    Unread(i32),
+}
+
+impl Link {
+    /// The link type of that number.
+    pub const fn from_number(number: i32) -> Self {
+        match number {
+            0 => Self::Null,
+            1 => Self::Ethernet,
+            12 | 14 | 101 | 228 | 229 => Self::RawIp,
+            108 => Self::Loop,
+            113 => Self::LinuxSll,
+            276 => Self::LinuxSll2,
+            other => Self::Unread(other),
+        }
+    }
+}
+
+/// The IP packet inside a frame, or the outcome of a frame that has none.
+pub fn network_of(link: Link, bytes: &[u8]) -> Result<&[u8], Counter> {
+    match link {
+        Link::Ethernet => ethernet(bytes),
+        Link::RawIp => Ok(bytes),
+        Link::Null => family(bytes, u32::from_le_bytes).or_else(|_| family(bytes, u32::from_be_bytes)),
+        Link::Loop => family(bytes, u32::from_be_bytes),
+        Link::LinuxSll => cooked(bytes, 14, 16),
+        Link::LinuxSll2 => cooked(bytes, 0, 20),
+        Link::Unread(_) => Err(Counter::FrameLinkUnread),
+    }
+}
+
+fn ethernet(bytes: &[u8]) -> Result<&[u8], Counter> {
+    let header = EthernetPacket::new(bytes).ok_or(Counter::FrameCut)?;
+    let rest = bytes.get(EthernetPacket::minimum_packet_size()..).ok_or(Counter::FrameCut)?;
+    ether_payload(header.get_ethertype().0, rest)
+}
+
+/// Follows VLAN tags (802.1Q, 802.1ad and the older stacked types) to IP.
+fn ether_payload(mut ethertype: u16, mut rest: &[u8]) -> Result<&[u8], Counter> {
+    for _ in 0..=VLAN_TAGS_MAX {
+        match ethertype {
+            t if t == EtherTypes::Ipv4.0 || t == EtherTypes::Ipv6.0 => return Ok(rest),
+            0x8100 | 0x88a8 | 0x9100 | 0x9200 => {
+                let tag = VlanPacket::new(rest).ok_or(Counter::FrameCut)?;
+                ethertype = tag.get_ethertype().0;
+                rest = rest.get(VlanPacket::minimum_packet_size()..).ok_or(Counter::FrameCut)?;
+            }
+            _ => return Err(Counter::FrameOtherNetwork),
+        }
+    }
+    Err(Counter::FrameOtherNetwork)
+}
+
+/// The address family before the packet: 2 is IPv4 everywhere; IPv6 is 10, 24, 28 or 30 by system.
+fn family(bytes: &[u8], order: fn([u8; 4]) -> u32) -> Result<&[u8], Counter> {
+    let (head, rest) = bytes.split_first_chunk::<4>().ok_or(Counter::FrameCut)?;
+    match order(*head) {
+        2 | 10 | 24 | 28 | 30 => Ok(rest),
+        _ => Err(Counter::FrameOtherNetwork),
+    }
+}
+
+fn cooked(bytes: &[u8], protocol_at: usize, header_len: usize) -> Result<&[u8], Counter> {
+    let mut at = Cursor::new(bytes.get(protocol_at..).ok_or(Counter::FrameCut)?);
+    let ethertype = at.u16().ok_or(Counter::FrameCut)?;
+    let rest = bytes.get(header_len..).ok_or(Counter::FrameCut)?;
+    ether_payload(ethertype, rest)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Twelve address bytes, then what follows.
+    fn frame(rest: &[u8]) -> Vec<u8> {
+        [&[0_u8; 12], rest].concat()
+    }
+
+    #[test]
+    fn vlan_tags_are_followed_three_deep_and_no_further() {
+        let tag = [0x81, 0, 0, 7];
+        for depth in 0..=3 {
+            let bytes = frame(&[tag.repeat(depth), vec![8, 0, b'x']].concat());
+            assert_eq!(network_of(Link::Ethernet, &bytes), Ok(&b"x"[..]), "{depth} tags");
+        }
+        let bytes = frame(&[tag.repeat(4), vec![8, 0, b'x']].concat());
+        assert_eq!(network_of(Link::Ethernet, &bytes), Err(Counter::FrameOtherNetwork));
+    }
+
+    #[test]
+    fn arp_is_another_network_and_a_short_frame_is_cut() {
+        assert_eq!(network_of(Link::Ethernet, &frame(&[8, 6, 0])), Err(Counter::FrameOtherNetwork));
+        assert_eq!(network_of(Link::Ethernet, &[0; 13]), Err(Counter::FrameCut));
+        assert_eq!(network_of(Link::Ethernet, &frame(&[0x81, 0, 1])), Err(Counter::FrameCut));
+    }
+
+    #[test]
+    fn null_headers_are_read_in_either_byte_order() {
+        assert_eq!(network_of(Link::Null, &[2, 0, 0, 0, b'x']), Ok(&b"x"[..]));
+        assert_eq!(network_of(Link::Null, &[0, 0, 0, 30, b'x']), Ok(&b"x"[..]));
+        assert_eq!(network_of(Link::Loop, &[0, 0, 0, 2, b'x']), Ok(&b"x"[..]));
+        assert_eq!(network_of(Link::Loop, &[2, 0, 0, 0, b'x']), Err(Counter::FrameOtherNetwork));
+    }
+
+    #[test]
+    fn cooked_headers_of_both_versions_lead_to_ip() {
+        let mut sll = vec![0_u8; 14];
+        sll.extend([8, 0, b'x']);
+        assert_eq!(network_of(Link::LinuxSll, &sll), Ok(&b"x"[..]));
+        let mut sll2 = vec![0x86, 0xdd];
+        sll2.extend([0_u8; 18]);
+        sll2.push(b'x');
+        assert_eq!(network_of(Link::LinuxSll2, &sll2), Ok(&b"x"[..]));
+    }
+
+    #[test]
+    fn link_types_that_are_not_read_are_counted_as_such() {
+        assert_eq!(network_of(Link::from_number(127), &[0; 64]), Err(Counter::FrameLinkUnread));
+    }
+}

@@ -1,0 +1,62 @@
+//! Frame → borrowed segment.
+//!
+//! Owns the header formats from the link to the transport. No state, no allocation, no logging: a bad frame
+//! is a counter. Every frame ends in exactly one outcome. Must not know: flows, protocols, files.
+
+pub mod cursor;
+pub mod link;
+pub mod network;
+pub mod transport;
+
+use crate::decode::link::Link;
+use crate::decode::transport::{Datagram, Segment};
+use crate::model::progress::Counter;
+use crate::model::time::Timestamp;
+
+/// One captured frame.
+#[derive(Clone, Copy, Debug)]
+pub struct Frame<'a> {
+    /// When it was captured.
+    pub time: Timestamp,
+    /// The bytes kept of it.
+    pub bytes: &'a [u8],
+    /// Its length on the wire; more than `bytes` where the snap length cut it.
+    pub length: u32,
+    /// What its first byte is.
+    pub link: Link,
+}
+
+/// What a frame carried, where a later stage has use for it.
+#[derive(Clone, Copy, Debug)]
+pub enum Payload<'a> {
+    /// Nothing that is followed up.
+    Other,
+    /// A TCP segment.
+    Tcp(Segment<'a>),
+    /// A UDP datagram.
+    Udp(Datagram<'a>),
+}
+
+/// The outcome of one frame: the counter it ends in, and its payload.
+#[derive(Clone, Copy, Debug)]
+pub struct Decoded<'a> {
+    /// Exactly one outcome counter.
+    pub outcome: Counter,
+    /// What it carried.
+    pub payload: Payload<'a>,
+}
+
+impl Decoded<'_> {
+    /// A frame that carried nothing for later stages.
+    pub const fn only(outcome: Counter) -> Self {
+        Self { outcome, payload: Payload::Other }
+    }
+}
+
+/// Reads a frame from the link layer up.
+pub fn decode<'a>(frame: &Frame<'a>) -> Decoded<'a> {
+    match link::network_of(frame.link, frame.bytes) {
+        Ok(packet) => network::decode(packet).unwrap_or_else(Decoded::only),
+        Err(outcome) => Decoded::only(outcome),
+    }
+}

@@ -1,0 +1,115 @@
+//! IPv4 (RFC 791) and IPv6 (RFC 8200), v4 and v6 in one file over one address type.
+
+use std::net::IpAddr;
+
+use pnet::packet::ipv4::Ipv4Packet;
+use pnet::packet::ipv6::Ipv6Packet;
+
+use crate::decode::cursor::Cursor;
+use crate::decode::{Decoded, transport};
+use crate::model::progress::Counter;
+
+/// Extension headers followed in one packet. RFC 8200 §4.1 names seven; a longer chain is hostile.
+const EXTENSIONS_MAX: usize = 8;
+
+/// An IP packet that is whole: what the transport needs of it.
+#[derive(Clone, Copy, Debug)]
+pub struct Packet<'a> {
+    /// Source and destination address.
+    pub addresses: (IpAddr, IpAddr),
+    /// Protocol number of the transport.
+    pub protocol: u8,
+    /// The transport header and what follows, without link padding.
+    pub payload: &'a [u8],
+    /// Whether the capture holds less than the packet.
+    pub cut: bool,
+}
+
+/// Reads an IP packet and its transport. `Err` is the outcome of one that cannot be followed.
+pub fn decode(bytes: &[u8]) -> Result<Decoded<'_>, Counter> {
+    let packet = match bytes.first().ok_or(Counter::FrameCut)? >> 4 {
+        4 => ipv4(bytes)?,
+        6 => ipv6(bytes)?,
+        _ => return Err(Counter::FrameMalformed),
+    };
+    transport::decode(&packet)
+}
+
+fn ipv4(bytes: &[u8]) -> Result<Packet<'_>, Counter> {
+    let header = Ipv4Packet::new(bytes).ok_or(Counter::FrameCut)?;
+    let header_len = usize::from(header.get_header_length()) * 4;
+    if header_len < Ipv4Packet::minimum_packet_size() {
+        return Err(Counter::FrameMalformed);
+    }
+    let rest = bytes.get(header_len..).ok_or(Counter::FrameCut)?;
+    // A total length of zero is what segmentation offload leaves behind: the capture knows better.
+    let (payload, cut) = match usize::from(header.get_total_length()) {
+        0 => (rest, false),
+        total if total < header_len => return Err(Counter::FrameMalformed),
+        total => within(rest, total - header_len),
+    };
+    let more_fragments = header.get_flags() & 0b001 != 0;
+    if more_fragments || header.get_fragment_offset() != 0 {
+        return Err(Counter::FrameFragment);
+    }
+    Ok(Packet {
+        addresses: (header.get_source().into(), header.get_destination().into()),
+        protocol: header.get_next_level_protocol().0,
+        payload,
+        cut,
+    })
+}
+
+fn ipv6(bytes: &[u8]) -> Result<Packet<'_>, Counter> {
+    let header = Ipv6Packet::new(bytes).ok_or(Counter::FrameCut)?;
+    let rest = bytes.get(Ipv6Packet::minimum_packet_size()..).ok_or(Counter::FrameCut)?;
+    // Zero is a jumbogram (RFC 2675) or offload: the capture knows better.
+    let (payload, cut) = match usize::from(header.get_payload_length()) {
+        0 => (rest, false),
+        length => within(rest, length),
+    };
+    let (protocol, payload) = after_extensions(header.get_next_header().0, payload)?;
+    Ok(Packet {
+        addresses: (header.get_source().into(), header.get_destination().into()),
+        protocol,
+        payload,
+        cut,
+    })
+}
+
+/// Walks the extension headers to the transport.
+fn after_extensions(mut protocol: u8, payload: &[u8]) -> Result<(u8, &[u8]), Counter> {
+    let mut at = Cursor::new(payload);
+    for _ in 0..EXTENSIONS_MAX {
+        let length = match protocol {
+            // Hop-by-hop, routing, destination options, mobility, HIP, shim6: eight-byte units after the first.
+            0 | 43 | 60 | 135 | 139 | 140 => |units: u8| (usize::from(units) + 1) * 8,
+            // Authentication header (RFC 4302): four-byte units, less two.
+            51 => |units: u8| (usize::from(units) + 2) * 4,
+            44 => {
+                let fragment = at.take(8).ok_or(Counter::FrameCut)?;
+                let mut fields = Cursor::new(fragment);
+                let next = fields.u8().ok_or(Counter::FrameCut)?;
+                fields.u8();
+                // An atomic fragment (RFC 6946) is the whole packet.
+                if fields.u16().ok_or(Counter::FrameCut)? & 0xfff9 != 0 {
+                    return Err(Counter::FrameFragment);
+                }
+                protocol = next;
+                continue;
+            }
+            _ => return Ok((protocol, at.rest())),
+        };
+        let mut fields = at;
+        let next = fields.u8().ok_or(Counter::FrameCut)?;
+        let units = fields.u8().ok_or(Counter::FrameCut)?;
+        at.take(length(units)).ok_or(Counter::FrameCut)?;
+        protocol = next;
+    }
+    Err(Counter::FrameMalformed)
+}
+
+/// The first `length` bytes, or all there are and the word that some are missing.
+fn within(bytes: &[u8], length: usize) -> (&[u8], bool) {
+    bytes.get(..length).map_or((bytes, true), |whole| (whole, false))
+}

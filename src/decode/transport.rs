@@ -1,0 +1,103 @@
+//! TCP (RFC 9293), UDP (RFC 768) and ICMP.
+
+use std::net::SocketAddr;
+
+use pnet::packet::tcp::TcpPacket;
+use pnet::packet::udp::UdpPacket;
+
+use crate::decode::network::Packet;
+use crate::decode::{Decoded, Payload};
+use crate::model::progress::Counter;
+
+/// TCP flags of interest.
+pub mod flag {
+    /// No more data from the sender.
+    pub const FIN: u8 = 0x01;
+    /// Synchronise sequence numbers.
+    pub const SYN: u8 = 0x02;
+    /// Reset.
+    pub const RST: u8 = 0x04;
+    /// The acknowledgement number is valid.
+    pub const ACK: u8 = 0x10;
+}
+
+/// A TCP segment.
+#[derive(Clone, Copy, Debug)]
+pub struct Segment<'a> {
+    /// Sender.
+    pub source: SocketAddr,
+    /// Receiver.
+    pub destination: SocketAddr,
+    /// Sequence number of the first byte (of the SYN where there is one).
+    pub sequence: u32,
+    /// Acknowledgement number; valid with [`flag::ACK`].
+    pub acknowledgement: u32,
+    /// Flags.
+    pub flags: u8,
+    /// Data.
+    pub payload: &'a [u8],
+}
+
+impl Segment<'_> {
+    /// Whether a flag is set.
+    pub const fn has(&self, flag: u8) -> bool {
+        self.flags & flag != 0
+    }
+}
+
+/// A UDP datagram.
+#[derive(Clone, Copy, Debug)]
+pub struct Datagram<'a> {
+    /// Sender.
+    pub source: SocketAddr,
+    /// Receiver.
+    pub destination: SocketAddr,
+    /// Data.
+    pub payload: &'a [u8],
+}
+
+/// Reads the transport of a whole IP packet.
+pub fn decode<'a>(packet: &Packet<'a>) -> Result<Decoded<'a>, Counter> {
+    match packet.protocol {
+        6 => tcp(packet),
+        17 => udp(packet),
+        1 | 58 => Ok(Decoded::only(Counter::FrameIcmp)),
+        _ => Ok(Decoded::only(Counter::FrameOtherTransport)),
+    }
+}
+
+// Checksums are not judged: with offload the sender's own frames are captured before they are filled in.
+fn tcp<'a>(packet: &Packet<'a>) -> Result<Decoded<'a>, Counter> {
+    let header = TcpPacket::new(packet.payload).ok_or(Counter::FrameCut)?;
+    let header_len = usize::from(header.get_data_offset()) * 4;
+    if header_len < TcpPacket::minimum_packet_size() {
+        return Err(Counter::FrameMalformed);
+    }
+    let Some(payload) = packet.payload.get(header_len..) else {
+        return Err(if packet.cut { Counter::FrameCut } else { Counter::FrameMalformed });
+    };
+    Ok(Decoded {
+        outcome: Counter::FrameTcp,
+        payload: Payload::Tcp(Segment {
+            source: SocketAddr::new(packet.addresses.0, header.get_source()),
+            destination: SocketAddr::new(packet.addresses.1, header.get_destination()),
+            sequence: header.get_sequence(),
+            acknowledgement: header.get_acknowledgement(),
+            flags: header.get_flags(),
+            payload,
+        }),
+    })
+}
+
+fn udp<'a>(packet: &Packet<'a>) -> Result<Decoded<'a>, Counter> {
+    let header = UdpPacket::new(packet.payload).ok_or(Counter::FrameCut)?;
+    let payload = packet.payload.get(UdpPacket::minimum_packet_size()..).ok_or(Counter::FrameCut)?;
+    Ok(Decoded {
+        outcome: Counter::FrameUdp,
+        payload: Payload::Udp(Datagram {
+            source: SocketAddr::new(packet.addresses.0, header.get_source()),
+            destination: SocketAddr::new(packet.addresses.1, header.get_destination()),
+            payload,
+        }),
+    })
+}

@@ -1,0 +1,172 @@
+//! The server's direction: the status of each request. Bodies are passed over.
+
+use crate::model::progress::Counter;
+use crate::model::stream::Chunk;
+use crate::protocol::http::framing::{Fed, Framing};
+use crate::protocol::http::head::{ReplyHead, end_of_head, reply};
+use crate::protocol::http::requests::Requests;
+use crate::protocol::http::{Asked, HEAD_MAX_BYTES, Outstanding};
+use crate::protocol::{Reply, Sink};
+
+const BEGINNING: &[u8] = b"HTTP/1.";
+
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
+enum State {
+    #[default]
+    Head,
+    Body(Framing),
+    Lost,
+    Opaque,
+}
+
+/// The replies of one conversation.
+#[derive(Debug, Default)]
+pub struct Replies {
+    state: State,
+    buffer: Vec<u8>,
+}
+
+impl Replies {
+    /// Ordered bytes of the server. True where the conversation ceases to be HTTP.
+    pub fn data(
+        &mut self,
+        chunk: &Chunk<'_>,
+        (outstanding, requests): (&mut Outstanding, &mut Requests),
+        sink: &mut dyn Sink,
+    ) -> bool {
+        let mut rest = chunk.bytes;
+        while !rest.is_empty() {
+            rest = match self.state {
+                State::Lost if rest.starts_with(BEGINNING) => {
+                    self.state = State::Head;
+                    rest
+                }
+                State::Lost | State::Opaque => return false,
+                State::Body(mut framing) => {
+                    let rest = match framing.feed(rest) {
+                        Fed::Body { rest, .. } => rest,
+                        Fed::Done { rest } => {
+                            framing = Framing::Length(0);
+                            rest
+                        }
+                        Fed::Broken => {
+                            self.state = State::Lost;
+                            return false;
+                        }
+                        Fed::More => &[],
+                    };
+                    self.state = if framing.is_empty() { State::Head } else { State::Body(framing) };
+                    rest
+                }
+                State::Head => match self.head(rest) {
+                    Some((head, rest)) => {
+                        if self.answer(head, rest, (outstanding, requests), sink) {
+                            return true;
+                        }
+                        rest
+                    }
+                    None => return false,
+                },
+            };
+        }
+        false
+    }
+
+    /// Reads on in a head; gives it back once it is complete, with what follows.
+    fn head<'a>(&mut self, bytes: &'a [u8]) -> Option<(ReplyHead, &'a [u8])> {
+        let known = self.buffer.len();
+        let (end, head) = if known == 0 {
+            let end = end_of_head(bytes, 0);
+            (end, end.and_then(|end| reply(bytes.get(..end)?)))
+        } else {
+            self.buffer.extend_from_slice(bytes.get(..bytes.len().min(HEAD_MAX_BYTES)).unwrap_or_default());
+            let end = end_of_head(&self.buffer, known);
+            (end, end.and_then(|end| reply(self.buffer.get(..end)?)))
+        };
+        match (end, head) {
+            (Some(end), Some(head)) => {
+                self.buffer = Vec::new();
+                return Some((head, bytes.get(end.saturating_sub(known)..).unwrap_or_default()));
+            }
+            (Some(_), None) => self.lose(),
+            (None, _) => {
+                if known == 0 {
+                    self.buffer
+                        .extend_from_slice(bytes.get(..bytes.len().min(HEAD_MAX_BYTES)).unwrap_or_default());
+                }
+                let start = self.buffer.get(..self.buffer.len().min(BEGINNING.len())).unwrap_or_default();
+                if !BEGINNING.starts_with(start) || self.buffer.len() >= HEAD_MAX_BYTES {
+                    self.lose();
+                }
+            }
+        }
+        None
+    }
+
+    /// Ties a reply to its request. True where the conversation ceases to be HTTP.
+    fn answer(
+        &mut self,
+        head: ReplyHead,
+        rest: &[u8],
+        (outstanding, requests): (&mut Outstanding, &mut Requests),
+        sink: &mut dyn Sink,
+    ) -> bool {
+        if (100..200).contains(&head.status) && head.status != 101 {
+            return false;
+        }
+        sink.count(Counter::HttpReplies);
+        // A reply to a request that is not complete (400, 408, 413): what came of it is judged now.
+        let unfinished = if outstanding.asked.is_empty() { requests.unfinished_head() } else { None };
+        if outstanding.asked.is_empty() || outstanding.asked.len() == 1 && requests.in_body() {
+            requests.finish(sink);
+        }
+        let request = outstanding.asked.pop_front().or(unfinished.map(|index| (index, Asked::Other)));
+        let asked = request.map_or(Asked::Other, |(_, asked)| asked);
+        if let Some((index, _)) = request
+            && !outstanding.unsynced
+        {
+            sink.reply(index, &Reply { status: head.status, body_start: rest });
+        }
+        let switched = head.status == 101 || asked == Asked::Connect && (200..300).contains(&head.status);
+        self.state = if switched {
+            State::Opaque
+        } else if asked == Asked::Head || matches!(head.status, 204 | 304) {
+            State::Head
+        } else if head.chunked {
+            State::Body(Framing::chunked())
+        } else {
+            match head.length {
+                Some(0) => State::Head,
+                Some(length) => State::Body(Framing::Length(length)),
+                None => State::Body(Framing::UntilClose),
+            }
+        };
+        switched
+    }
+
+    /// Bytes of the server are lost.
+    pub fn gap(&mut self, missing: u64, outstanding: &mut Outstanding) {
+        match self.state {
+            State::Opaque => return,
+            State::Body(mut framing) => {
+                if framing.skip(missing) {
+                    self.state = if framing.is_empty() { State::Head } else { State::Body(framing) };
+                    return;
+                }
+            }
+            State::Head | State::Lost => {}
+        }
+        outstanding.lose();
+        self.lose();
+    }
+
+    /// Bytes held.
+    pub fn held(&self) -> usize {
+        self.buffer.capacity()
+    }
+
+    fn lose(&mut self) {
+        self.buffer = Vec::new();
+        self.state = State::Lost;
+    }
+}

@@ -1,0 +1,191 @@
+//! One conversation: its two directions, who opened it, and what its packets prove of the origin.
+
+use std::net::{IpAddr, SocketAddr};
+
+use crate::decode::transport::{Segment, flag};
+use crate::model::grade::Grade;
+use crate::model::stream::Side;
+use crate::model::time::{MICROS_PER_SEC, Timestamp};
+use crate::stream::half::Half;
+use crate::stream::list::Links;
+use crate::stream::{FlowRef, View};
+
+/// The two ends of a conversation in an order that does not depend on who sends.
+#[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
+pub struct Key {
+    low: u128,
+    high: u128,
+    ports: u32,
+}
+
+impl Key {
+    /// The key of a segment, and whether its sender is the lower end.
+    pub fn of(segment: &Segment<'_>) -> (Self, bool) {
+        let source = (bits(segment.source.ip()), segment.source.port());
+        let destination = (bits(segment.destination.ip()), segment.destination.port());
+        let sender_is_low = source <= destination;
+        let (low, high) = if sender_is_low { (source, destination) } else { (destination, source) };
+        (Self { low: low.0, high: high.0, ports: u32::from(low.1) << 16 | u32::from(high.1) }, sender_is_low)
+    }
+}
+
+fn bits(address: IpAddr) -> u128 {
+    match address {
+        IpAddr::V4(v4) => v4.to_ipv6_mapped().to_bits(),
+        IpAddr::V6(v6) => v6.to_bits(),
+    }
+}
+
+/// How far a conversation is; each phase has a time-out of its own.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum Phase {
+    /// The handshake is not complete: a SYN of a scan or flood must not stay long.
+    Opening,
+    /// Established, or picked up in the middle.
+    Open,
+    /// Reset, or ended by both sides: kept for stragglers.
+    Closing,
+}
+
+impl Phase {
+    /// Every phase.
+    pub const ALL: [Self; 3] = [Self::Opening, Self::Open, Self::Closing];
+
+    /// Packet time without a packet after which the conversation is forgotten.
+    pub const fn timeout_micros(self) -> i64 {
+        MICROS_PER_SEC
+            * match self {
+                Self::Opening => 30,
+                // Above the keep-alive time-outs of the usual servers (5 to 75 s) and proxies (300 s).
+                Self::Open => 600,
+                Self::Closing => 10,
+            }
+    }
+}
+
+/// One conversation.
+#[derive(Debug)]
+pub struct Flow<S> {
+    /// Links of its time-out list.
+    pub links: Links,
+    /// Key, to take it out of the index.
+    pub key: Key,
+    /// Number, unique in this run.
+    pub number: u64,
+    /// Whether the lower end of the key opened it.
+    pub client_is_low: bool,
+    /// Who opened it.
+    pub client: SocketAddr,
+    /// Who was asked.
+    pub server: SocketAddr,
+    /// What the client sends.
+    pub from_client: Half,
+    /// What the server sends.
+    pub from_server: Half,
+    /// How far it is.
+    pub phase: Phase,
+    /// Time of its last packet.
+    pub last: Timestamp,
+    /// Whether the three-way handshake was seen with the right acknowledgements.
+    pub handshake: bool,
+    /// Initial number of a SYN that would open a new conversation on these ports, until the server agrees.
+    pub reopening: Option<u32>,
+    /// What the consumer keeps.
+    pub state: S,
+    /// Bytes behind `state` and in the halves, as accounted.
+    pub held: usize,
+}
+
+impl<S: Default> Flow<S> {
+    /// A conversation that begins with `segment`, sent by `sender`.
+    pub fn new(key: Key, number: u64, segment: &Segment<'_>, sender: Side, sender_is_low: bool) -> Self {
+        let (client, server) = match sender {
+            Side::Client => (segment.source, segment.destination),
+            Side::Server => (segment.destination, segment.source),
+        };
+        Self {
+            links: Links::default(),
+            key,
+            number,
+            client_is_low: sender_is_low == (sender == Side::Client),
+            client,
+            server,
+            from_client: Half::default(),
+            from_server: Half::default(),
+            phase: Phase::Opening,
+            last: Timestamp::default(),
+            handshake: false,
+            reopening: None,
+            state: S::default(),
+            held: 0,
+        }
+    }
+
+    /// Which end sent a segment.
+    pub const fn side(&self, sender_is_low: bool) -> Side {
+        if sender_is_low == self.client_is_low { Side::Client } else { Side::Server }
+    }
+
+    /// What that side sends.
+    pub const fn half(&mut self, side: Side) -> &mut Half {
+        match side {
+            Side::Client => &mut self.from_client,
+            Side::Server => &mut self.from_server,
+        }
+    }
+
+    /// What its packets prove of the client's address so far.
+    ///
+    /// E1 needs our SYN/ACK acknowledged with the right number: a blind forger would have to guess 32 bits
+    /// (RFC 6528). E2 needs bytes of the server acknowledged by the client; in a conversation picked up in
+    /// the middle, both directions acknowledged. Everything else is E0, one direction alone as well.
+    pub const fn grade(&self) -> Grade {
+        let heard_both = self.from_client.is_answered() && self.from_server.is_answered();
+        if self.from_server.is_answered() && (self.handshake || heard_both) {
+            Grade::E2
+        } else if self.handshake {
+            Grade::E1
+        } else {
+            Grade::E0
+        }
+    }
+
+    /// Follows the handshake.
+    pub fn shake(&mut self, segment: &Segment<'_>, side: Side) {
+        if segment.has(flag::SYN) {
+            let half = self.half(side);
+            if !half.is_started() {
+                half.start(segment.sequence);
+            }
+        }
+        if side == Side::Client
+            && !self.handshake
+            && segment.has(flag::ACK)
+            && !segment.has(flag::SYN | flag::RST)
+            && self.from_client.is_syn_acknowledged()
+            && self.from_server.initial.is_some_and(|initial| {
+                // Exactly the next number, or later where the bare ACK was not captured.
+                let ahead = segment.acknowledgement.wrapping_sub(initial);
+                ahead >= 1 && ahead <= self.from_server.next().wrapping_sub(initial)
+            })
+        {
+            self.handshake = true;
+        }
+    }
+
+    /// What is told to a consumer.
+    pub fn view(&self, slot: u32, now: Timestamp) -> View {
+        let initial = match (self.from_client.initial, self.from_server.initial) {
+            (Some(client), Some(server)) => (client, server),
+            _ => (0, 0),
+        };
+        View {
+            flow: FlowRef { slot, number: self.number },
+            client: self.client,
+            server: self.server,
+            initial,
+            grade: self.grade(),
+            now,
+        }
+    }
+}

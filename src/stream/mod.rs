@@ -1,0 +1,61 @@
+//! Segments → ordered bytes of each direction.
+//!
+//! Owns the flow table and TCP reassembly: the only per-conversation memory besides what a parser holds, and
+//! all of it bounded. Measures what grades an origin (handshake, two-way exchange). Hands ordered bytes,
+//! gaps and ends to a [`Consumer`]. Must not know: what the bytes mean, origins, files.
+
+pub mod flow;
+pub mod half;
+pub mod list;
+pub mod table;
+
+use std::net::SocketAddr;
+
+use crate::model::grade::Grade;
+use crate::model::stream::{Chunk, Side};
+use crate::model::time::Timestamp;
+
+/// Finds a conversation again later, if it is still the same one.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub struct FlowRef {
+    pub(crate) slot: u32,
+    pub(crate) number: u64,
+}
+
+/// What is known of a conversation at the moment of a call.
+#[derive(Clone, Copy, Debug)]
+pub struct View {
+    /// To find it again.
+    pub flow: FlowRef,
+    /// Who opened it.
+    pub client: SocketAddr,
+    /// Who was asked.
+    pub server: SocketAddr,
+    /// Initial sequence numbers of client and server; zeros where the handshake was not seen.
+    pub initial: (u32, u32),
+    /// Grade of origin evidence so far.
+    pub grade: Grade,
+    /// Packet time of the call.
+    pub now: Timestamp,
+}
+
+/// Takes the ordered bytes. Calls for one conversation come in the order of its bytes.
+pub trait Consumer {
+    /// What the consumer keeps with each conversation.
+    type State: Default;
+
+    /// Which end sends this, judged by the bytes alone; asked only where the handshake was not seen.
+    fn sender_of(&self, bytes: &[u8]) -> Option<Side>;
+    /// Bytes, in order, without repetition.
+    fn data(&mut self, view: &View, state: &mut Self::State, from: Side, chunk: Chunk<'_>);
+    /// So many bytes were sent and received, and never captured.
+    fn gap(&mut self, view: &View, state: &mut Self::State, from: Side, missing: u64);
+    /// The client acknowledged bytes of the server that it had not before.
+    fn acknowledged(&mut self, view: &View, state: &mut Self::State);
+    /// One direction has ended in order (FIN).
+    fn closed(&mut self, view: &View, state: &mut Self::State, from: Side);
+    /// The conversation is forgotten: last call.
+    fn ended(&mut self, view: &View, state: &mut Self::State);
+    /// Bytes of memory behind `state`.
+    fn held(state: &Self::State) -> usize;
+}

@@ -1,0 +1,372 @@
+//! The flow table: finds the conversation of a segment, keeps the table within its limits.
+
+use std::collections::HashMap;
+
+use crate::decode::transport::{Segment, flag};
+use crate::model::progress::{Counter, Counters};
+use crate::model::stream::{Chunk, Side};
+use crate::model::time::{MICROS_PER_SEC, Timestamp};
+use crate::stream::flow::{Flow, Key, Phase};
+use crate::stream::half::{Arrival, Intake};
+use crate::stream::list::{Linked, Links, List};
+use crate::stream::{Consumer, FlowRef};
+
+/// Conversations forgotten for one segment at most, so that a silence is not paid for by one packet.
+const EXPIRED_PER_SEGMENT: usize = 64;
+/// How long bytes may be missing after their receiver acknowledged them. Frames of one conversation change
+/// places within milliseconds (several queues, a mirror port); a quarter of a second is no reordering.
+const GAP_PATIENCE_MICROS: i64 = MICROS_PER_SEC / 4;
+/// A SYN on an open conversation that was silent for so long opens a new one at once.
+const STALE_MICROS: i64 = 60 * MICROS_PER_SEC;
+/// Memory of one slot with its share of the index; for dividing the limit.
+pub const FLOW_BYTES: usize = 512;
+
+/// Limits of the table.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub struct Limits {
+    /// Conversations at once.
+    pub flows_max: usize,
+    /// Bytes that all conversations may hold together (out-of-order segments, parser buffers).
+    pub held_max_bytes: usize,
+}
+
+struct Slots<S>(Vec<Option<Box<Flow<S>>>>);
+
+impl<S> Linked for Slots<S> {
+    fn links(&mut self, slot: u32) -> Option<&mut Links> {
+        self.flow(slot).map(|flow| &mut flow.links)
+    }
+}
+
+impl<S> Slots<S> {
+    fn flow(&mut self, slot: u32) -> Option<&mut Flow<S>> {
+        self.0.get_mut(slot as usize)?.as_deref_mut()
+    }
+}
+
+/// All conversations of one worker.
+pub struct Table<C: Consumer> {
+    limits: Limits,
+    index: HashMap<Key, u32, ahash::RandomState>,
+    slots: Slots<C::State>,
+    free: Vec<u32>,
+    lists: [List; Phase::ALL.len()],
+    held: usize,
+    opened: u64,
+}
+
+impl<C: Consumer> Table<C> {
+    /// An empty table. The hash is keyed anew at each start, so that nobody can aim at one bucket.
+    pub fn new(limits: Limits) -> Self {
+        Self {
+            limits,
+            index: HashMap::default(),
+            slots: Slots(Vec::new()),
+            free: Vec::new(),
+            lists: [List::default(); Phase::ALL.len()],
+            held: 0,
+            opened: 0,
+        }
+    }
+
+    /// Conversations in it.
+    pub fn len(&self) -> usize {
+        self.index.len()
+    }
+
+    /// Whether it holds none.
+    pub fn is_empty(&self) -> bool {
+        self.index.is_empty()
+    }
+
+    /// Takes a segment through its conversation.
+    pub fn segment(
+        &mut self,
+        now: Timestamp,
+        segment: &Segment<'_>,
+        consumer: &mut C,
+        counters: &mut Counters,
+    ) {
+        self.expire(now, EXPIRED_PER_SEGMENT, consumer);
+        let (key, sender_is_low) = Key::of(segment);
+        let found = self.slot_of(now, segment, (key, sender_is_low), (consumer, counters));
+        let Some(slot) = found else { return };
+        let Some(flow) = self.slots.flow(slot) else { return };
+        let mut step = Step { flow, slot, now, consumer, counters, room: 0 };
+        step.room = self.limits.held_max_bytes.saturating_sub(self.held);
+        let before = step.flow.held;
+        let phase_before = step.flow.phase;
+        step.take(segment, sender_is_low);
+        let flow = step.flow;
+        flow.held = flow.from_client.held() + flow.from_server.held() + C::held(&flow.state);
+        flow.last = now;
+        let (held, phase) = (flow.held, flow.phase);
+        self.held = (self.held + held).saturating_sub(before);
+        if let Some(list) = self.lists.get_mut(phase_before as usize) {
+            list.remove(&mut self.slots, slot);
+        }
+        if let Some(list) = self.lists.get_mut(phase as usize) {
+            list.push(&mut self.slots, slot);
+        }
+    }
+
+    /// Forgets conversations that were silent for longer than their phase allows, `limit` at most.
+    pub fn expire(&mut self, now: Timestamp, limit: usize, consumer: &mut C) {
+        let mut left = limit;
+        for phase in Phase::ALL {
+            while left > 0 {
+                let Some(slot) = self.lists.get(phase as usize).and_then(List::oldest) else { break };
+                let silent = self.slots.flow(slot).map_or(0, |flow| now.micros_since(flow.last));
+                if silent < phase.timeout_micros() {
+                    break;
+                }
+                self.forget(slot, now, consumer);
+                left -= 1;
+            }
+        }
+    }
+
+    /// Forgets every conversation: the end of the input.
+    pub fn finish(&mut self, now: Timestamp, consumer: &mut C) {
+        for phase in Phase::ALL {
+            while let Some(slot) = self.lists.get(phase as usize).and_then(List::oldest) {
+                self.forget(slot, now, consumer);
+            }
+        }
+    }
+
+    /// Calls `act` with the conversation `reference` means, if it still exists.
+    pub fn visit(
+        &mut self,
+        reference: FlowRef,
+        now: Timestamp,
+        act: impl FnOnce(&crate::stream::View, &mut C::State),
+    ) {
+        if let Some(flow) = self.slots.flow(reference.slot)
+            && flow.number == reference.number
+        {
+            let view = flow.view(reference.slot, now);
+            act(&view, &mut flow.state);
+        }
+    }
+
+    /// The slot of the segment's conversation, opening one where there is none.
+    fn slot_of(
+        &mut self,
+        now: Timestamp,
+        segment: &Segment<'_>,
+        (key, sender_is_low): (Key, bool),
+        (consumer, counters): (&mut C, &mut Counters),
+    ) -> Option<u32> {
+        if let Some(slot) = self.index.get(&key).copied() {
+            let flow = self.slots.flow(slot)?;
+            let silent = now.micros_since(flow.last);
+            let stale = silent >= flow.phase.timeout_micros();
+            if !stale && !flow.is_reopened_by(segment, sender_is_low, silent) {
+                return Some(slot);
+            }
+            self.forget(slot, now, consumer);
+        }
+        let sender = opener(segment, consumer)?;
+        if self.index.len() >= self.limits.flows_max {
+            self.evict(now, consumer);
+            counters.count(Counter::FlowsEvicted);
+        }
+        self.opened += 1;
+        counters.count(Counter::FlowsOpened);
+        let mut flow = Box::new(Flow::new(key, self.opened, segment, sender, sender_is_low));
+        if !segment.has(flag::SYN) {
+            flow.phase = Phase::Open;
+            counters.count(Counter::FlowsMidstream);
+        }
+        let phase = flow.phase;
+        let slot = if let Some(slot) = self.free.pop() {
+            if let Some(place) = self.slots.0.get_mut(slot as usize) {
+                *place = Some(flow);
+            }
+            slot
+        } else {
+            self.slots.0.push(Some(flow));
+            self.slots.0.len() as u32 - 1
+        };
+        self.index.insert(key, slot);
+        self.lists.get_mut(phase as usize)?.push(&mut self.slots, slot);
+        Some(slot)
+    }
+
+    /// Makes room: the conversation whose loss costs least goes first (unfinished handshakes, then ended
+    /// ones, then the one silent for longest).
+    fn evict(&mut self, now: Timestamp, consumer: &mut C) {
+        let victim = [Phase::Opening, Phase::Closing, Phase::Open]
+            .into_iter()
+            .find_map(|phase| self.lists.get(phase as usize).and_then(List::oldest));
+        if let Some(slot) = victim {
+            self.forget(slot, now, consumer);
+        }
+    }
+
+    fn forget(&mut self, slot: u32, now: Timestamp, consumer: &mut C) {
+        let Some(phase) = self.slots.flow(slot).map(|flow| flow.phase) else { return };
+        if let Some(list) = self.lists.get_mut(phase as usize) {
+            list.remove(&mut self.slots, slot);
+        }
+        if let Some(mut flow) = self.slots.0.get_mut(slot as usize).and_then(Option::take) {
+            let view = flow.view(slot, now);
+            consumer.ended(&view, &mut flow.state);
+            self.index.remove(&flow.key);
+            self.held = self.held.saturating_sub(flow.held);
+            self.free.push(slot);
+        }
+    }
+}
+
+/// Which end sent the first segment of a conversation; `None` for a segment that opens none.
+fn opener<C: Consumer>(segment: &Segment<'_>, consumer: &C) -> Option<Side> {
+    match (segment.has(flag::SYN), segment.has(flag::ACK)) {
+        (true, false) => Some(Side::Client),
+        (true, true) => Some(Side::Server),
+        // Picked up in the middle. A bare ACK, FIN or RST tells nothing that is worth a slot.
+        (false, _) if segment.payload.is_empty() => None,
+        // The bytes know best; then the port that looks like a service.
+        (false, _) => Some(consumer.sender_of(segment.payload).unwrap_or({
+            if segment.source.port() < segment.destination.port() { Side::Server } else { Side::Client }
+        })),
+    }
+}
+
+impl<S: Default> Flow<S> {
+    /// Whether a segment shows that these ports now carry another conversation.
+    ///
+    /// A SYN alone proves nothing (anybody can forge one): an open conversation yields only when the server
+    /// agrees to it, or after a long silence.
+    fn is_reopened_by(&mut self, segment: &Segment<'_>, sender_is_low: bool, silent: i64) -> bool {
+        if !segment.has(flag::SYN) {
+            return false;
+        }
+        if segment.has(flag::ACK) {
+            let agreed = segment.acknowledgement.wrapping_sub(1);
+            return self.reopening == Some(agreed);
+        }
+        let side = self.side(sender_is_low);
+        let same = self.half(side).initial == Some(segment.sequence);
+        if same || side == Side::Server && self.phase == Phase::Opening {
+            return false;
+        }
+        if self.phase != Phase::Open || silent >= STALE_MICROS {
+            return true;
+        }
+        self.reopening = Some(segment.sequence);
+        false
+    }
+}
+
+/// One segment's way through its conversation.
+struct Step<'a, C: Consumer> {
+    flow: &'a mut Flow<C::State>,
+    slot: u32,
+    now: Timestamp,
+    consumer: &'a mut C,
+    counters: &'a mut Counters,
+    room: usize,
+}
+
+impl<C: Consumer> Step<'_, C> {
+    fn take(&mut self, segment: &Segment<'_>, sender_is_low: bool) {
+        let side = self.flow.side(sender_is_low);
+        let begin = segment.sequence.wrapping_add(u32::from(segment.has(flag::SYN)));
+        let repeated_syn = segment.has(flag::SYN)
+            && self.flow.half(side).initial.is_some_and(|initial| initial != segment.sequence);
+        if repeated_syn {
+            return;
+        }
+        self.flow.shake(segment, side);
+        if !segment.payload.is_empty() {
+            self.flow.half(side).pick_up(begin);
+            self.data(side, begin, segment.payload);
+        }
+        if segment.has(flag::ACK) {
+            self.acknowledgement(side, segment.acknowledgement);
+            self.flow.shake(segment, side);
+        }
+        self.gaps();
+        if segment.has(flag::FIN) {
+            self.flow.half(side).finish(begin.wrapping_add(segment.payload.len() as u32));
+        }
+        self.settle(segment, side);
+    }
+
+    fn data(&mut self, side: Side, sequence: u32, bytes: &[u8]) {
+        let half = match side {
+            Side::Client => &mut self.flow.from_client,
+            Side::Server => &mut self.flow.from_server,
+        };
+        let was_closed = half.is_closed();
+        let intake = Intake { time: self.now, room: self.room, counters: self.counters };
+        match half.arrive(sequence, bytes, intake) {
+            Arrival::Deliver(fresh) if !was_closed => {
+                self.deliver(side, fresh, self.now);
+                self.drain(side);
+            }
+            _ => {}
+        }
+    }
+
+    fn deliver(&mut self, side: Side, bytes: &[u8], time: Timestamp) {
+        let view = self.flow.view(self.slot, self.now);
+        let half = self.flow.half(side);
+        let chunk = Chunk { bytes, offset: half.offset(), time, conflicting: half.take_conflicting() };
+        half.advance(bytes.len());
+        self.consumer.data(&view, &mut self.flow.state, side, chunk);
+    }
+
+    fn drain(&mut self, side: Side) {
+        while let Some((bytes, known, time)) = self.flow.half(side).ready() {
+            self.deliver(side, bytes.get(known..).unwrap_or_default(), time);
+        }
+    }
+
+    fn acknowledgement(&mut self, side: Side, number: u32) {
+        let other = match side {
+            Side::Client => Side::Server,
+            Side::Server => Side::Client,
+        };
+        let fresh = self.flow.half(other).acknowledge(number, self.now, self.counters);
+        if fresh && side == Side::Client {
+            let view = self.flow.view(self.slot, self.now);
+            self.consumer.acknowledged(&view, &mut self.flow.state);
+        }
+    }
+
+    fn gaps(&mut self) {
+        for side in [Side::Client, Side::Server] {
+            while let Some(missing) = self.flow.half(side).lost(self.now, GAP_PATIENCE_MICROS) {
+                self.counters.add(Counter::GapBytes, missing as u64);
+                let view = self.flow.view(self.slot, self.now);
+                self.flow.half(side).advance(missing);
+                self.consumer.gap(&view, &mut self.flow.state, side, missing as u64);
+                self.drain(side);
+            }
+        }
+    }
+
+    /// Moves the conversation to its next phase.
+    fn settle(&mut self, segment: &Segment<'_>, side: Side) {
+        for ending in [Side::Client, Side::Server] {
+            if self.flow.half(ending).closes() {
+                let view = self.flow.view(self.slot, self.now);
+                self.consumer.closed(&view, &mut self.flow.state, ending);
+            }
+        }
+        let reset = segment.has(flag::RST) && self.flow.half(side).accepts_reset(segment.sequence);
+        let ended = self.flow.from_client.is_closed() && self.flow.from_server.is_closed();
+        if reset || ended {
+            self.flow.phase = Phase::Closing;
+        } else if self.flow.phase == Phase::Opening
+            && (self.flow.handshake
+                || self.flow.from_client.is_answered()
+                || self.flow.from_server.is_answered())
+        {
+            self.flow.phase = Phase::Open;
+        }
+    }
+}
