@@ -1,0 +1,193 @@
+//! A plan, hour by hour: which conversations begin when. Only one hour is ever held in memory.
+
+use std::net::{IpAddr, SocketAddr};
+
+use jiff::civil::Date;
+use jiff::tz::TimeZone;
+
+use super::conversation::{Conversation, Course, DURATION_MAX_MICROS, Exchange, Timed};
+use super::countries::SPACES;
+use super::payloads::{self, Kind};
+use super::plan::{Plan, Stream, apportion};
+use super::random::Random;
+
+/// Where a request of a stream stands in time.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub struct Slot {
+    /// Month of the plan, from 0.
+    pub month: usize,
+    /// Hour of the month, from 0.
+    pub hour: u64,
+}
+
+/// A month of a plan.
+#[derive(Clone, Copy, Debug)]
+pub struct Month {
+    /// Its first day.
+    pub first: Date,
+    /// Seconds since 1970 of its beginning.
+    pub start: i64,
+    /// Its length.
+    pub hours: u64,
+}
+
+/// The plan laid out.
+#[derive(Debug)]
+pub struct Schedule<'p> {
+    plan: &'p Plan,
+    months: Vec<Month>,
+    streams: Vec<(Stream, Vec<u64>)>,
+    port: u16,
+}
+
+/// Requests of one conversation at most.
+const EXCHANGES_MAX: usize = 8;
+const HOUR_MICROS: i64 = 3_600_000_000;
+
+impl<'p> Schedule<'p> {
+    /// Lays a plan out.
+    pub fn of(plan: &'p Plan) -> Self {
+        let streams =
+            plan.streams().into_iter().map(|(stream, total)| (stream, apportion(total, &plan.trend))).collect();
+        Self { plan, months: months_of(plan), streams, port: 0 }
+    }
+
+    /// The months of the plan.
+    pub fn months(&self) -> &[Month] {
+        &self.months
+    }
+
+    /// Every hour in order.
+    pub fn slots(&self) -> impl Iterator<Item = Slot> + use<> {
+        let hours: Vec<u64> = self.months.iter().map(|month| month.hours).collect();
+        hours.into_iter().enumerate().flat_map(|(month, hours)| (0..hours).map(move |hour| Slot { month, hour }))
+    }
+
+    /// The packets of one hour in order of time.
+    pub fn packets(&mut self, slot: Slot) -> Vec<Timed> {
+        let mut packets: Vec<Timed> = self
+            .conversations(slot)
+            .iter()
+            .flat_map(|conversation| conversation.packets(&self.plan.shape))
+            .collect();
+        packets.sort_by_key(|(time, _)| *time);
+        packets
+    }
+
+    /// The conversations that begin in an hour. Each ends within it, so counts by hour are exact.
+    pub fn conversations(&mut self, slot: Slot) -> Vec<Conversation> {
+        let mut all = Vec::new();
+        for number in 0..self.streams.len() {
+            let Some((stream, range)) = self.range(number, slot) else { continue };
+            let mut at = range.start;
+            while at < range.end {
+                let conversation = self.conversation(stream, number, at, range.end, slot);
+                at += conversation.exchanges.len().max(1) as u64;
+                all.push(conversation);
+            }
+        }
+        all
+    }
+
+    /// Which requests of a stream fall into an hour: an even spread, each stream from an hour of its own.
+    fn range(&self, number: usize, slot: Slot) -> Option<(Stream, std::ops::Range<u64>)> {
+        let (stream, by_month) = self.streams.get(number)?;
+        let count = *by_month.get(slot.month)?;
+        let hours = self.months.get(slot.month)?.hours;
+        let phase = Random::keyed(&[self.plan.seed, number as u64, slot.month as u64]).below(hours);
+        let hour = (slot.hour + hours - phase) % hours;
+        let before: u64 = by_month.iter().take(slot.month).sum();
+        Some((*stream, before + count * hour / hours..before + count * (hour + 1) / hours))
+    }
+
+    fn conversation(&mut self, stream: Stream, number: usize, at: u64, end: u64, slot: Slot) -> Conversation {
+        let plan = self.plan;
+        let mut random = Random::keyed(&[plan.seed, number as u64, at, 1]);
+        let course = match stream {
+            Stream::Attack(_) | Stream::Benign => Course::Full,
+            Stream::ForgedRequest => Course::Blind,
+            Stream::ForgedSyn => Course::LoneSyn,
+        };
+        let mut length = 1;
+        while course == Course::Full
+            && length < EXCHANGES_MAX.min((end - at) as usize)
+            && random.chance(plan.shape.keep_alive_percent)
+        {
+            length += 1;
+        }
+        let site = random.weighted(plan.site.iter().map(|site| site.weight));
+        let six = random.chance(plan.shape.ipv6_percent);
+        let (client, server) = self.ends(stream, site, six, &mut random);
+        let start = self.months.get(slot.month).map_or(0, |month| month.start) * 1_000_000
+            + slot.hour as i64 * HOUR_MICROS
+            + random.below((HOUR_MICROS - DURATION_MAX_MICROS) as u64) as i64;
+        let exchanges = match stream {
+            Stream::ForgedSyn => Vec::new(),
+            _ => (at..at + length as u64).map(|index| self.exchange(stream, number, index, site)).collect(),
+        };
+        let pipelined = length > 1 && random.chance(plan.shape.pipelined_percent);
+        Conversation { start, client, server, site, course, pipelined, exchanges, random }
+    }
+
+    fn ends(&mut self, stream: Stream, site: usize, six: bool, random: &mut Random) -> (SocketAddr, SocketAddr) {
+        let space = match stream {
+            Stream::Attack(space) => space,
+            Stream::Benign | Stream::ForgedRequest | Stream::ForgedSyn => random.pick(SPACES),
+        };
+        let client = match stream {
+            // Forged sources are as many as there are packets.
+            Stream::ForgedRequest | Stream::ForgedSyn => space.source(random.next(), six),
+            Stream::Attack(_) => space.source(heavy_tailed(random), six),
+            Stream::Benign => space.source(1_000_000 + random.below(100_000), six),
+        };
+        // Ports go round: a five-tuple comes back only after 60,000 conversations, with other sequence numbers.
+        self.port = (self.port + 1) % 60_000;
+        let site = self.plan.site.get(site).expect("weighted choice among the sites");
+        let server = if six { IpAddr::V6(site.v6) } else { IpAddr::V4(site.v4) };
+        (SocketAddr::new(client, 2_048 + self.port), SocketAddr::new(server, 80))
+    }
+
+    fn exchange(&self, stream: Stream, number: usize, index: u64, site: usize) -> Exchange {
+        let mut random = Random::keyed(&[self.plan.seed, number as u64, index, 2]);
+        let host = self.plan.site.get(site).map_or("", |site| site.name.as_str());
+        match stream {
+            Stream::Benign | Stream::ForgedSyn => Exchange {
+                request: payloads::benign(host, &mut random),
+                reply: payloads::reply(false, &mut random),
+                attack: None,
+            },
+            Stream::Attack(_) | Stream::ForgedRequest => {
+                let kind = kind_of(self.plan, number, index);
+                Exchange {
+                    request: payloads::attack(kind, host, &mut random),
+                    reply: payloads::reply(true, &mut random),
+                    attack: Some(kind),
+                }
+            }
+        }
+    }
+}
+
+/// The kind of a stream's attack request number `index`.
+pub fn kind_of(plan: &Plan, stream: usize, index: u64) -> Kind {
+    let chosen = Random::keyed(&[plan.seed, stream as u64, index, 3]).weighted(plan.kinds.values().copied());
+    plan.kinds.keys().nth(chosen).copied().unwrap_or(Kind::Sqli)
+}
+
+/// Rank of a source: few sources send most, many send little (a discrete Pareto law of exponent 1).
+fn heavy_tailed(random: &mut Random) -> u64 {
+    let draw = random.between(1, 1 << 20);
+    ((1_u64 << 20) / draw).min(50_000) + random.below(3)
+}
+
+fn months_of(plan: &Plan) -> Vec<Month> {
+    let (year, month) = plan.from;
+    (0..plan.trend.len())
+        .scan(jiff::civil::date(year, month, 1), |first, _| {
+            let this = *first;
+            *first = this.last_of_month().tomorrow().ok()?;
+            let start = this.to_zoned_datetime(TimeZone::UTC).ok()?.timestamp().as_second();
+            Some(Month { first: this, start, hours: u64::from(this.days_in_month().unsigned_abs()) * 24 })
+        })
+        .collect()
+}

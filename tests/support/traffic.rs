@@ -1,0 +1,76 @@
+//! traffic: writes the capture of a plan to standard output.
+//!
+//! ```text
+//! traffic [--plan 2012|2012-small|demo|FILE] [--link ethernet|null|raw|sll|sll2|vlan]
+//! traffic [--plan …] --expect      the counts that must come out, as JSON
+//! traffic [--plan …] --settings    the gatewatch.toml that names the plan's sites and home
+//! ```
+
+#![allow(clippy::expect_used, clippy::print_stdout, clippy::print_stderr, reason = "a tool of the tests, run by hand")]
+
+mod generator;
+
+use std::io::{BufWriter, ErrorKind, Write};
+use std::process::ExitCode;
+
+use generator::capture::write_plan;
+use generator::expect::Expected;
+use generator::frames::Link;
+use generator::plan::Plan;
+
+enum Output {
+    Capture(Link),
+    Expected,
+    Settings,
+}
+
+fn main() -> ExitCode {
+    match arguments().and_then(|(plan, output)| run(&plan, &output)) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(complaint) => {
+            eprintln!("traffic: {complaint}");
+            ExitCode::from(64)
+        }
+    }
+}
+
+fn arguments() -> Result<(Plan, Output), String> {
+    let mut plan = "demo".to_owned();
+    let mut output = Output::Capture(Link::Ethernet);
+    let mut words = std::env::args().skip(1);
+    while let Some(word) = words.next() {
+        match word.as_str() {
+            "--plan" => plan = words.next().ok_or("--plan needs a name")?,
+            "--link" => output = Output::Capture(link(&words.next().unwrap_or_default())?),
+            "--expect" => output = Output::Expected,
+            "--settings" => output = Output::Settings,
+            other => return Err(format!("{other:?} is not an option: --plan NAME, --link TYPE, --expect, --settings")),
+        }
+    }
+    Ok((Plan::named(&plan)?, output))
+}
+
+fn link(name: &str) -> Result<Link, String> {
+    let names: Vec<&str> = Link::TABLE.iter().map(|row| row.1).collect();
+    let row = Link::TABLE.iter().find(|row| row.1 == name);
+    row.map(|row| row.0).ok_or_else(|| format!("{name:?} is not a link type: {}", names.join(", ")))
+}
+
+fn run(plan: &Plan, output: &Output) -> Result<(), String> {
+    let out = BufWriter::with_capacity(1 << 20, std::io::stdout().lock());
+    let written = match output {
+        Output::Capture(link) => write_plan(plan, *link, out).map(drop),
+        Output::Expected => print(out, &serde_json::to_string_pretty(&Expected::of(plan)).unwrap_or_default()),
+        Output::Settings => print(out, &plan.settings()),
+    };
+    match written {
+        // The reader has seen enough.
+        Err(error) if error.kind() == ErrorKind::BrokenPipe => Ok(()),
+        other => other.map_err(|error| format!("standard output: {error}")),
+    }
+}
+
+fn print(mut out: impl Write, text: &str) -> std::io::Result<()> {
+    writeln!(out, "{text}")?;
+    out.flush()
+}
