@@ -101,7 +101,8 @@ fn the_table_names_rooms_that_exist_and_has_no_circle() {
     }
     // Taking away rooms that use only rooms taken away before must take all away.
     let mut gone = BTreeSet::new();
-    while let Some(next) = allowed.iter().find(|(room, uses)| !gone.contains(*room) && uses.is_subset(&gone)) {
+    while let Some(next) = allowed.iter().find(|(room, uses)| !gone.contains(*room) && uses.is_subset(&gone))
+    {
         gone.insert(next.0.clone());
     }
     let left: Vec<_> = allowed.keys().filter(|room| !gone.contains(*room)).collect();

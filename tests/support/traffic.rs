@@ -6,7 +6,12 @@
 //! traffic [--plan …] --settings    the gatewatch.toml that names the plan's sites and home
 //! ```
 
-#![allow(clippy::expect_used, clippy::print_stdout, clippy::print_stderr, reason = "a tool of the tests, run by hand")]
+#![allow(
+    clippy::expect_used,
+    clippy::print_stdout,
+    clippy::print_stderr,
+    reason = "a tool of the tests, run by hand"
+)]
 
 mod generator;
 
@@ -44,7 +49,11 @@ fn arguments() -> Result<(Plan, Output), String> {
             "--link" => output = Output::Capture(link(&words.next().unwrap_or_default())?),
             "--expect" => output = Output::Expected,
             "--settings" => output = Output::Settings,
-            other => return Err(format!("{other:?} is not an option: --plan NAME, --link TYPE, --expect, --settings")),
+            other => {
+                return Err(format!(
+                    "{other:?} is not an option: --plan NAME, --link TYPE, --expect, --settings"
+                ));
+            }
         }
     }
     Ok((Plan::named(&plan)?, output))
@@ -60,7 +69,9 @@ fn run(plan: &Plan, output: &Output) -> Result<(), String> {
     let out = BufWriter::with_capacity(1 << 20, std::io::stdout().lock());
     let written = match output {
         Output::Capture(link) => write_plan(plan, *link, out).map(drop),
-        Output::Expected => print(out, &serde_json::to_string_pretty(&Expected::of(plan)).unwrap_or_default()),
+        Output::Expected => {
+            print(out, &serde_json::to_string_pretty(&Expected::of(plan)).unwrap_or_default())
+        }
         Output::Settings => print(out, &plan.settings()),
     };
     match written {

@@ -143,7 +143,16 @@ impl<'c> Talk<'c> {
         let next = Pair { client: random.next() as u32, server: random.next() as u32 };
         let number = random.next() as u16;
         let heard = Pair { client: 0, server: 0 };
-        Self { conversation, random, time: conversation.start, round_trip, next, heard, number, packets: Vec::new() }
+        Self {
+            conversation,
+            random,
+            time: conversation.start,
+            round_trip,
+            next,
+            heard,
+            number,
+            packets: Vec::new(),
+        }
     }
 
     fn handshake(&mut self) {

@@ -70,7 +70,8 @@ impl Space {
     pub fn source(&self, rank: u64, six: bool) -> IpAddr {
         let mut random = Random::keyed(&[u64::from(self.v4.0.to_bits()), rank]);
         if six {
-            let host = (u128::from(random.next()) << 64 | u128::from(random.next())) & (u128::MAX >> self.v6.1);
+            let host =
+                (u128::from(random.next()) << 64 | u128::from(random.next())) & (u128::MAX >> self.v6.1);
             IpAddr::V6(Ipv6Addr::from_bits(self.v6.0.to_bits() | host))
         } else {
             // Not the network's own address: a source ends in 1 to 254.

@@ -96,7 +96,8 @@ impl Plan {
         if plan.trend.is_empty() || plan.site.is_empty() || plan.kinds.is_empty() {
             return Err("a plan needs at least one month in trend, one [[site]] and one kind".to_owned());
         }
-        if let Some(country) = plan.attempts.keys().chain([&plan.home]).find(|code| Space::of(code).is_none()) {
+        if let Some(country) = plan.attempts.keys().chain([&plan.home]).find(|code| Space::of(code).is_none())
+        {
             return Err(format!("no address space is known for country {country:?}; see countries.rs"));
         }
         Ok(plan)
@@ -114,7 +115,8 @@ impl Plan {
 
     /// Every stream of the plan: what it is and how many requests it holds.
     pub fn streams(&self) -> Vec<(Stream, u64)> {
-        let attacks = self.attempts.iter().filter_map(|(code, count)| Some((Stream::Attack(Space::of(code)?), *count)));
+        let attacks =
+            self.attempts.iter().filter_map(|(code, count)| Some((Stream::Attack(Space::of(code)?), *count)));
         let noise = [
             (Stream::Benign, self.noise.benign),
             (Stream::ForgedSyn, self.noise.forged_syns),

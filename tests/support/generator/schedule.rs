@@ -47,8 +47,11 @@ const HOUR_MICROS: i64 = 3_600_000_000;
 impl<'p> Schedule<'p> {
     /// Lays a plan out.
     pub fn of(plan: &'p Plan) -> Self {
-        let streams =
-            plan.streams().into_iter().map(|(stream, total)| (stream, apportion(total, &plan.trend))).collect();
+        let streams = plan
+            .streams()
+            .into_iter()
+            .map(|(stream, total)| (stream, apportion(total, &plan.trend)))
+            .collect();
         Self { plan, months: months_of(plan), streams, port: 0 }
     }
 
@@ -60,7 +63,10 @@ impl<'p> Schedule<'p> {
     /// Every hour in order.
     pub fn slots(&self) -> impl Iterator<Item = Slot> + use<> {
         let hours: Vec<u64> = self.months.iter().map(|month| month.hours).collect();
-        hours.into_iter().enumerate().flat_map(|(month, hours)| (0..hours).map(move |hour| Slot { month, hour }))
+        hours
+            .into_iter()
+            .enumerate()
+            .flat_map(|(month, hours)| (0..hours).map(move |hour| Slot { month, hour }))
     }
 
     /// The packets of one hour in order of time.
@@ -129,7 +135,13 @@ impl<'p> Schedule<'p> {
         Conversation { start, client, server, site, course, pipelined, exchanges, random }
     }
 
-    fn ends(&mut self, stream: Stream, site: usize, six: bool, random: &mut Random) -> (SocketAddr, SocketAddr) {
+    fn ends(
+        &mut self,
+        stream: Stream,
+        site: usize,
+        six: bool,
+        random: &mut Random,
+    ) -> (SocketAddr, SocketAddr) {
         let space = match stream {
             Stream::Attack(space) => space,
             Stream::Benign | Stream::ForgedRequest | Stream::ForgedSyn => random.pick(SPACES),
