@@ -73,7 +73,7 @@ counters! {
     HttpReplies Info "http_replies" "HTTP replies parsed"
     HttpMalformed Info "http_malformed" "HTTP requests judged although malformed"
     HttpCut Info "http_cut" "HTTP requests judged on a part, because a limit or a gap cut them"
-    RequestsPending Loss "requests_pending_dropped" "requests judged without their reply because too many were outstanding"
+    RequestsPending Info "requests_pending_dropped" "requests judged without their reply because too many were outstanding"
     RequestsClean Info "requests_clean" "requests judged no attack"
     RequestsSuspicious Info "requests_suspicious" "requests scored below the threshold of an attack; not counted as one"
     RequestsExcepted Info "requests_excepted" "requests that only excepted rules called an attack"

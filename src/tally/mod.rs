@@ -123,6 +123,8 @@ pub struct Snapshot {
     pub ids: Vec<(AttemptId, i64)>,
     /// Event lines shed since the last snapshot because reporting lagged behind.
     pub events_shed: u64,
+    /// Attempts whose period was closed before they were judged; they count in the open one.
+    pub late: u64,
     /// Attempts already counted once and recognised by their identity.
     pub duplicates: u64,
     /// Everything up to here is in this or an earlier snapshot, less the reply time-out.

@@ -1,0 +1,162 @@
+//! CSV (RFC 4180), a file a table.
+
+use serde_json::Value;
+
+use crate::report::format::Output;
+use crate::report::shape::{Counts, Report, Row};
+
+/// A table being written.
+#[derive(Debug)]
+pub struct Table {
+    text: String,
+    columns: usize,
+}
+
+impl Table {
+    /// Begins with a header.
+    pub fn new(header: &[&str]) -> Self {
+        let mut table = Self { text: String::new(), columns: header.len() };
+        table.row(header);
+        table
+    }
+
+    /// Adds a row.
+    pub fn row<T: AsRef<str>>(&mut self, fields: &[T]) {
+        debug_assert_eq!(fields.len(), self.columns);
+        for (at, field) in fields.iter().enumerate() {
+            if at > 0 {
+                self.text.push(',');
+            }
+            self.field(field.as_ref());
+        }
+        self.text.push_str("\r\n");
+    }
+
+    /// What was written.
+    pub fn into_text(self) -> String {
+        self.text
+    }
+
+    fn field(&mut self, field: &str) {
+        let clean: String =
+            field.chars().map(|letter| if letter.is_control() { ' ' } else { letter }).collect();
+        if clean.contains([',', '"']) || clean.starts_with(' ') || clean.ends_with(' ') {
+            self.text.push('"');
+            self.text.push_str(&clean.replace('"', "\"\""));
+            self.text.push('"');
+        } else {
+            self.text.push_str(&clean);
+        }
+    }
+}
+
+/// Writes every table.
+pub fn write(report: &Report, _: &Value) -> Vec<Output> {
+    let counted = |rows: &[Row], name: &str| {
+        let mut table = Table::new(&[
+            "id",
+            "title",
+            "attempts",
+            "headline_attempts",
+            "overseas_attempts",
+            "sessions",
+            "incidents",
+        ]);
+        for row in rows {
+            let mut fields = vec![row.id.clone(), row.title.clone()];
+            fields.extend(numbers(&row.counts));
+            table.row(&fields);
+        }
+        Output { suffix: format!(".{name}.csv"), content: table.into_text() }
+    };
+    let mut outputs = vec![
+        counted(&report.sites, "sites"),
+        counted(&report.classes, "classes"),
+        counted(&report.grades, "grades"),
+        counted(&report.sectors, "sectors"),
+        counted(&report.labels, "labels"),
+    ];
+    outputs.extend([origins(report), series(report), totals(report), losses(report)]);
+    outputs
+}
+
+fn numbers(counts: &Counts) -> [String; 5] {
+    [counts.attempts, counts.headline_attempts, counts.overseas_attempts, counts.sessions, counts.incidents]
+        .map(|number| number.to_string())
+}
+
+fn optional<T: ToString>(value: Option<T>) -> String {
+    value.map(|value| value.to_string()).unwrap_or_default()
+}
+
+fn origins(report: &Report) -> Output {
+    let mut table = Table::new(&[
+        "kind",
+        "code",
+        "name",
+        "attempts",
+        "headline_attempts",
+        "overseas_attempts",
+        "sessions",
+        "incidents",
+        "share",
+        "sources",
+    ]);
+    for row in &report.origins {
+        let mut fields = vec![row.kind.to_owned(), row.code.clone(), row.name.clone()];
+        fields.extend(numbers(&row.counts));
+        fields.extend([optional(row.share), optional(row.sources)]);
+        table.row(&fields);
+    }
+    Output { suffix: ".origins.csv".into(), content: table.into_text() }
+}
+
+fn series(report: &Report) -> Output {
+    let mut table = Table::new(&[
+        "period",
+        "seconds_observed",
+        "attempts",
+        "headline_attempts",
+        "overseas_attempts",
+        "sessions",
+        "incidents",
+    ]);
+    for step in &report.series {
+        let mut fields = vec![step.period.clone(), step.seconds_observed.to_string()];
+        fields.extend(numbers(&step.counts));
+        table.row(&fields);
+    }
+    Output { suffix: ".series.csv".into(), content: table.into_text() }
+}
+
+fn totals(report: &Report) -> Output {
+    let totals = &report.totals;
+    let mut table = Table::new(&["unit", "count"]);
+    table.row(&["packets".to_owned(), totals.packets.to_string()]);
+    table.row(&["attempts".to_owned(), totals.attempts.to_string()]);
+    table.row(&["sessions".to_owned(), totals.sessions.to_string()]);
+    table.row(&["incidents".to_owned(), totals.incidents.to_string()]);
+    table.row(&["campaigns".to_owned(), optional(totals.campaigns)]);
+    table.row(&["sources".to_owned(), optional(totals.sources)]);
+    Output { suffix: ".totals.csv".into(), content: table.into_text() }
+}
+
+fn losses(report: &Report) -> Output {
+    let mut table = Table::new(&["counter", "count"]);
+    for (name, count) in &report.losses {
+        table.row(&[name.clone(), count.to_string()]);
+    }
+    Output { suffix: ".losses.csv".into(), content: table.into_text() }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn fields_are_quoted_where_they_must_and_hold_no_control_characters() {
+        let mut table = Table::new(&["a", "b"]);
+        table.row(&["x,\"y\"", "line\nbreak\u{1b}[2J"]);
+        assert_eq!(table.into_text(), "a,b\r\n\"x,\"\"y\"\"\",line break [2J\r\n");
+    }
+}

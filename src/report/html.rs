@@ -1,0 +1,196 @@
+//! One self-contained page: no script, no request to anywhere. Escaped by construction (maud).
+
+use maud::{DOCTYPE, Markup, PreEscaped, html};
+use serde_json::Value;
+
+use crate::report::format::Output;
+use crate::report::sentence::{grouped, per_cent};
+use crate::report::shape::{Report, Row};
+use crate::report::text::safe;
+
+const STYLE: &str = "
+:root{color-scheme:light dark;--ink:#1b1f24;--paper:#fff;--soft:#57606a;--line:#d0d7de;--bar:#0b5cad}
+@media(prefers-color-scheme:dark){:root{--ink:#e6edf3;--paper:#0d1117;--soft:#9198a1;--line:#30363d;--bar:#58a6ff}}
+body{font:16px/1.5 system-ui,sans-serif;color:var(--ink);background:var(--paper);max-width:60rem;margin:0 auto;padding:1rem}
+blockquote{font-size:1.35rem;line-height:1.4;margin:1.5rem 0;padding:.5rem 1rem;border-left:.3rem solid var(--bar)}
+table{border-collapse:collapse;width:100%;margin:.5rem 0 1.5rem;font-variant-numeric:tabular-nums}
+caption{text-align:left;font-weight:600;padding:.5rem 0}
+th,td{text-align:right;padding:.2rem .5rem;border-bottom:1px solid var(--line)}
+th:first-child,td:first-child{text-align:left;overflow-wrap:anywhere}
+thead th{color:var(--soft);font-weight:600}
+p.note,footer{color:var(--soft);font-size:.9rem;overflow-wrap:anywhere}
+.wide{overflow-x:auto}
+svg{width:100%;height:auto}svg rect{fill:var(--bar)}svg text{fill:var(--soft);font-size:11px}
+@media print{body{max-width:none}section{break-inside:avoid}}
+";
+
+/// Height of the bars of the series.
+const CHART_HEIGHT: u64 = 120;
+/// Width of the chart's drawing area.
+const CHART_WIDTH: u64 = 720;
+
+/// Writes the page.
+pub fn write(report: &Report, sealed: &Value) -> Vec<Output> {
+    vec![Output { suffix: ".html".into(), content: page(report, sealed).into_string() }]
+}
+
+fn page(report: &Report, sealed: &Value) -> Markup {
+    let coverage = &report.period.coverage;
+    let observed = per_cent(coverage.seconds_observed.unsigned_abs(), coverage.seconds.unsigned_abs());
+    html! {
+        (DOCTYPE)
+        html lang="en" {
+            head {
+                meta charset="utf-8";
+                meta name="viewport" content="width=device-width,initial-scale=1";
+                title { "gatewatch report " (safe(&report.period.name)) }
+                style { (PreEscaped(STYLE)) }
+            }
+            body {
+                header {
+                    h1 { "Attacks in " (safe(&report.period.name)) }
+                    @if report.open { p.note { "This period is still open; the numbers will change." } }
+                    blockquote { (safe(&report.headline.text)) }
+                    p.note {
+                        "Counted are attempts of the classes web, auth and exploit whose origin is proven (grade E1 or better), from "
+                        (report.period.from) " to " (report.period.to) ". Observed: " (observed) " % of that time. "
+                        @if report.headline.lower_bound { "Something was lost: every count is a lower bound (≥)." }
+                    }
+                }
+                main {
+                    section { (series(report)) }
+                    section { (ladder(report)) }
+                    section { (table("Rows of the statement", &report.sectors)) }
+                    section { (origins(report)) }
+                    section { (table("Protected sites", &report.sites)) }
+                    section { (table("Classes of attack", &report.classes)) }
+                    section { (table("Evidence of the origin", &report.grades)) }
+                    @if !report.labels.is_empty() { section { (table("Labelled networks", &report.labels)) } }
+                    section { (losses(report)) }
+                }
+                (footer(report, sealed))
+            }
+        }
+    }
+}
+
+fn ladder(report: &Report) -> Markup {
+    let totals = &report.totals;
+    let known = |count: Option<u64>| count.map_or_else(|| "not determined".to_owned(), grouped);
+    let rows = [
+        ("packets", grouped(totals.packets)),
+        ("attempts", grouped(totals.attempts)),
+        ("sessions", grouped(totals.sessions)),
+        ("incidents", grouped(totals.incidents)),
+        ("campaigns", known(totals.campaigns)),
+        ("sources", known(totals.sources)),
+    ];
+    html! {
+        table {
+            caption { "The same traffic in every unit" }
+            thead { tr { th scope="col" { "Unit" } th scope="col" { "Count" } } }
+            tbody { @for (unit, count) in rows { tr { td { (unit) } td { (count) } } } }
+        }
+    }
+}
+
+fn table(title: &str, rows: &[Row]) -> Markup {
+    html! {
+        div.wide {
+            table {
+                caption { (title) }
+                thead { tr {
+                    th scope="col" { "Name" } th scope="col" { "Attempts" } th scope="col" { "In the headline" }
+                    th scope="col" { "From overseas" } th scope="col" { "Sessions" } th scope="col" { "Incidents" }
+                } }
+                tbody {
+                    @for row in rows {
+                        tr {
+                            td { (safe(&row.title)) @if row.id != row.title { " (" (safe(&row.id)) ")" } }
+                            td { (grouped(row.counts.attempts)) } td { (grouped(row.counts.headline_attempts)) }
+                            td { (grouped(row.counts.overseas_attempts)) } td { (grouped(row.counts.sessions)) }
+                            td { (grouped(row.counts.incidents)) }
+                        }
+                    }
+                }
+            }
+        }
+    }
+}
+
+fn origins(report: &Report) -> Markup {
+    html! {
+        div.wide {
+            table {
+                caption { "Origins, according to the IP addresses" }
+                thead { tr {
+                    th scope="col" { "Country" } th scope="col" { "Attempts" } th scope="col" { "In the headline" }
+                    th scope="col" { "Share" } th scope="col" { "Sources" }
+                } }
+                tbody {
+                    @for row in &report.origins {
+                        tr {
+                            td { (safe(&row.name)) " (" (safe(&row.code)) ")" }
+                            td { (grouped(row.counts.attempts)) } td { (grouped(row.counts.headline_attempts)) }
+                            td { @if let Some(share) = row.share { (format!("{:.1} %", share * 100.0)) } @else { "–" } }
+                            td { @if let Some(sources) = row.sources { (grouped(sources)) } @else { "–" } }
+                        }
+                    }
+                }
+            }
+        }
+    }
+}
+
+fn losses(report: &Report) -> Markup {
+    html! {
+        table {
+            caption { "What was lost" }
+            thead { tr { th scope="col" { "Counter" } th scope="col" { "Count" } } }
+            tbody { @for (name, count) in &report.losses { tr { td { (name) } td { (grouped(*count)) } } } }
+        }
+    }
+}
+
+/// Bars of headline attempts; time that was not observed has no bar but a mark on the base line.
+fn series(report: &Report) -> Markup {
+    let steps = &report.series;
+    let highest = steps.iter().map(|step| step.counts.headline_attempts).max().unwrap_or(0);
+    let width = CHART_WIDTH / (steps.len() as u64).max(1);
+    let first = steps.first().map_or("", |step| step.period.as_str());
+    let last = steps.last().map_or("", |step| step.period.as_str());
+    html! {
+        h2 { "Over time" }
+        svg viewBox=(format!("0 0 {} {}", CHART_WIDTH + 10, CHART_HEIGHT + 40)) role="img"
+            aria-label=(format!("Headline attempts from {first} to {last}; the highest step has {}", grouped(highest))) {
+            text x="0" y="12" { "highest: " (grouped(highest)) }
+            @for (at, step) in steps.iter().enumerate() {
+                @let height = (step.counts.headline_attempts * CHART_HEIGHT).checked_div(highest).unwrap_or(0);
+                rect x=(at as u64 * width) y=(20 + CHART_HEIGHT - height) width=(width.saturating_sub(1).max(1)) height=(height) {
+                    title { (step.period) ": " (grouped(step.counts.headline_attempts)) @if step.seconds_observed == 0 { ", not observed" } }
+                }
+            }
+            text x="0" y=(CHART_HEIGHT + 36) { (first) }
+            text x=(CHART_WIDTH) y=(CHART_HEIGHT + 36) text-anchor="end" { (last) }
+        }
+    }
+}
+
+fn footer(report: &Report, sealed: &Value) -> Markup {
+    html! {
+        footer {
+            p { "An attempt is " (report.definition.attempt) ". Overseas: " (report.definition.overseas) "." }
+            @for database in &report.databases {
+                p {
+                    "Database " (safe(&database.kind)) " of " (database.build_date) ", SHA-256 " (database.sha256) ". "
+                    @if database.kind.starts_with("DBIP") { a href="https://db-ip.com" { "IP Geolocation by DB-IP" } }
+                    @else if let Some(attribution) = &database.attribution { (safe(attribution)) }
+                }
+            }
+            p {
+                "gatewatch " (report.gatewatch_version) ", detection set " (report.detectors.set_hash) ", settings " (report.config_hash)
+                ". SHA-256 of the JSON form: " (crate::report::format::hash_of(sealed))
+            }
+        }
+    }
+}

@@ -1,0 +1,96 @@
+//! Markdown: the same tables for a wiki, an issue or a mail.
+
+use std::fmt::Write;
+
+use serde_json::Value;
+
+use crate::report::format::Output;
+use crate::report::sentence::{grouped, per_cent};
+use crate::report::shape::{Report, Row};
+use crate::report::text::safe;
+
+/// Writes the text.
+pub fn write(report: &Report, sealed: &Value) -> Vec<Output> {
+    let mut text = String::new();
+    let coverage = &report.period.coverage;
+    // Writing to a String cannot fail.
+    let _ = write!(
+        text,
+        "# gatewatch report for {}\n\n> {}\n\nObserved {} of {} seconds ({} %).{}\n",
+        cell(&report.period.name),
+        cell(&report.headline.text),
+        grouped(coverage.seconds_observed.unsigned_abs()),
+        grouped(coverage.seconds.unsigned_abs()),
+        per_cent(coverage.seconds_observed.unsigned_abs(), coverage.seconds.unsigned_abs()),
+        if report.headline.lower_bound { " Something was lost: counts are lower bounds (≥)." } else { "" },
+    );
+    for (title, rows) in [
+        ("Rows of the statement", &report.sectors),
+        ("Sites", &report.sites),
+        ("Classes", &report.classes),
+        ("Grades", &report.grades),
+    ] {
+        table(&mut text, title, rows);
+    }
+    text.push_str(
+        "\n## Origins\n\n| code | name | attempts | headline | share |\n| --- | --- | ---: | ---: | ---: |\n",
+    );
+    for row in &report.origins {
+        let share = row.share.map_or_else(String::new, |share| format!("{:.1} %", share * 100.0));
+        let _ = writeln!(
+            text,
+            "| {} | {} | {} | {} | {share} |",
+            cell(&row.code),
+            cell(&row.name),
+            grouped(row.counts.attempts),
+            grouped(row.counts.headline_attempts)
+        );
+    }
+    text.push_str("\n## Losses\n\n| counter | count |\n| --- | ---: |\n");
+    for (name, count) in &report.losses {
+        let _ = writeln!(text, "| {} | {} |", cell(name), grouped(*count));
+    }
+    let attributions = report.databases.iter().filter_map(|database| database.attribution.as_deref());
+    let _ = write!(
+        text,
+        "\ngatewatch {}, detection set `{}`, JSON SHA-256 `{}`. {}\n",
+        report.gatewatch_version,
+        report.detectors.set_hash,
+        crate::report::format::hash_of(sealed),
+        attributions.collect::<Vec<_>>().join(". "),
+    );
+    vec![Output { suffix: ".md".into(), content: text }]
+}
+
+fn table(text: &mut String, title: &str, rows: &[Row]) {
+    let _ = write!(
+        text,
+        "\n## {title}\n\n| id | title | attempts | headline | overseas | sessions | incidents |\n\
+         | --- | --- | ---: | ---: | ---: | ---: | ---: |\n"
+    );
+    for row in rows {
+        let counts = &row.counts;
+        let _ = writeln!(
+            text,
+            "| {} | {} | {} | {} | {} | {} | {} |",
+            cell(&row.id),
+            cell(&row.title),
+            grouped(counts.attempts),
+            grouped(counts.headline_attempts),
+            grouped(counts.overseas_attempts),
+            grouped(counts.sessions),
+            grouped(counts.incidents)
+        );
+    }
+}
+
+/// Text that cannot leave its cell or become markup.
+fn cell(text: &str) -> String {
+    safe(text).chars().fold(String::new(), |mut clean, letter| {
+        if matches!(letter, '|' | '<' | '>' | '`' | '*' | '_' | '[' | ']' | '\\') {
+            clean.push('\\');
+        }
+        clean.push(letter);
+        clean
+    })
+}

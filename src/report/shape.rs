@@ -1,0 +1,295 @@
+//! The shape of a report: what `report-<period>.json` holds, member by member.
+
+use std::collections::BTreeMap;
+
+use serde::Serialize;
+
+use crate::model::grade::Grade;
+use crate::model::place::Sector;
+
+/// Version of the JSON's shape.
+pub const SCHEMA_VERSION: u32 = 1;
+
+/// Coverage of a span.
+#[derive(Clone, Debug, Serialize)]
+pub struct Coverage {
+    /// Seconds in the span.
+    pub seconds: i64,
+    /// Seconds observed.
+    pub seconds_observed: i64,
+    /// Observed part, 0 to 1.
+    pub share: f64,
+}
+
+/// `period`
+#[derive(Clone, Debug, Serialize)]
+pub struct PeriodPart {
+    /// Its name, as in the file's name.
+    pub name: String,
+    /// `hour`, `day`, `month`, `year` or `range`.
+    pub kind: &'static str,
+    /// First moment, RFC 3339.
+    pub from: String,
+    /// First moment after, RFC 3339.
+    pub to: String,
+    /// How much of it was watched.
+    pub coverage: Coverage,
+}
+
+/// What the numbers mean.
+#[derive(Clone, Debug, Serialize)]
+pub struct Definition {
+    /// Version of these definitions.
+    pub version: u32,
+    /// An attempt.
+    pub attempt: &'static str,
+    /// A session.
+    pub session: &'static str,
+    /// An incident.
+    pub incident: &'static str,
+    /// A source.
+    pub source: &'static str,
+    /// Overseas.
+    pub overseas: &'static str,
+}
+
+/// The words of definition version 1.
+pub const DEFINITION: Definition = Definition {
+    version: 1,
+    attempt: "one application request judged an attack, however many rules agree; retransmissions and copies are not counted again",
+    session: "one transport conversation that holds at least one attempt",
+    incident: "attempts of one source, class and site with gaps no longer than the setting (30 minutes by default)",
+    source: "one IPv4 address, or one IPv6 /64",
+    overseas: "located by the database in a country that is not declared home, with a completed handshake at least (grade E1 or better)",
+};
+
+/// The ladder of units.
+#[derive(Clone, Debug, Default, Serialize)]
+pub struct Totals {
+    /// Frames captured.
+    pub packets: u64,
+    /// Attempts, headline or not.
+    pub attempts: u64,
+    /// Sessions.
+    pub sessions: u64,
+    /// Incidents.
+    pub incidents: u64,
+    /// Campaigns: not measured by this version.
+    pub campaigns: Option<u64>,
+    /// Distinct sources; `null` for hours, and where source rows have expired.
+    pub sources: Option<u64>,
+}
+
+/// The country with the largest share.
+#[derive(Clone, Debug, Serialize)]
+pub struct TopCountry {
+    /// Its code.
+    pub code: String,
+    /// Its name.
+    pub name: String,
+    /// Its attempts in the headline.
+    pub attempts: u64,
+    /// Its part of the base, 0 to 1.
+    pub share: f64,
+    /// Interval of the share: not measured by this version.
+    pub interval: Option<[f64; 2]>,
+}
+
+/// The headline.
+#[derive(Clone, Debug, Serialize)]
+pub struct Headline {
+    /// The sentence.
+    pub text: String,
+    /// What is counted in it.
+    pub unit: &'static str,
+    /// Which classes, by family.
+    pub classes: [&'static str; 3],
+    /// Sites with attempts in it, or configured.
+    pub sites: Vec<String>,
+    /// Attempts in it, whatever their origin.
+    pub attempts: u64,
+    /// Those from overseas; `null` where no home is declared.
+    pub overseas_attempts: Option<u64>,
+    /// By calendar months of the period; `null` under a month.
+    pub overseas_monthly_mean: Option<f64>,
+    /// The same by observed time.
+    pub overseas_monthly_mean_normalised: Option<f64>,
+    /// The country with the largest share of the overseas attempts (of all located ones where no home is declared).
+    pub top_country: Option<TopCountry>,
+    /// Whether losses make the counts a lower bound.
+    pub lower_bound: bool,
+}
+
+/// A row of counts.
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq, Serialize)]
+pub struct Counts {
+    /// Attempts.
+    pub attempts: u64,
+    /// Of these, in the headline.
+    pub headline_attempts: u64,
+    /// Of these, from overseas.
+    pub overseas_attempts: u64,
+    /// Sessions.
+    pub sessions: u64,
+    /// Incidents.
+    pub incidents: u64,
+}
+
+impl Counts {
+    /// Adds `other`.
+    pub const fn add(&mut self, other: Self) {
+        self.attempts += other.attempts;
+        self.headline_attempts += other.headline_attempts;
+        self.overseas_attempts += other.overseas_attempts;
+        self.sessions += other.sessions;
+        self.incidents += other.incidents;
+    }
+}
+
+/// A row with a name.
+#[derive(Clone, Debug, Serialize)]
+pub struct Row {
+    /// Id: site name, class id, grade, sector, label.
+    pub id: String,
+    /// Title for people.
+    pub title: String,
+    /// Its counts.
+    #[serde(flatten)]
+    pub counts: Counts,
+}
+
+/// A row of origins.
+#[derive(Clone, Debug, Serialize)]
+pub struct OriginRow {
+    /// What the row is of; this version knows `country`.
+    pub kind: &'static str,
+    /// Country code, or `private`, `unknown`, `proxy`, `EU`, `AP`.
+    pub code: String,
+    /// Name.
+    pub name: String,
+    /// Its counts.
+    #[serde(flatten)]
+    pub counts: Counts,
+    /// Its part of the overseas attempts (of all located ones where no home is declared); `null` for a row outside the base.
+    pub share: Option<f64>,
+    /// Distinct sources.
+    pub sources: Option<u64>,
+}
+
+/// A step of the series.
+#[derive(Clone, Debug, Serialize)]
+pub struct Step {
+    /// Hour, day or month.
+    pub period: String,
+    /// Seconds observed in it.
+    pub seconds_observed: i64,
+    /// Its counts.
+    #[serde(flatten)]
+    pub counts: Counts,
+}
+
+/// `detectors`
+#[derive(Clone, Debug, Serialize)]
+pub struct Detectors {
+    /// Hash of the detection set.
+    pub set_hash: String,
+}
+
+/// One report.
+#[derive(Clone, Debug, Serialize)]
+pub struct Report {
+    /// Version of this shape.
+    pub schema_version: u32,
+    /// Version of gatewatch.
+    pub gatewatch_version: String,
+    /// The period.
+    pub period: PeriodPart,
+    /// Whether the period can still change.
+    pub open: bool,
+    /// The site it is restricted to.
+    pub site: Option<String>,
+    /// What the numbers mean.
+    pub definition: Definition,
+    /// The ladder.
+    pub totals: Totals,
+    /// The headline.
+    pub headline: Headline,
+    /// By site.
+    pub sites: Vec<Row>,
+    /// By origin.
+    pub origins: Vec<OriginRow>,
+    /// By row of the statement.
+    pub sectors: Vec<Row>,
+    /// By the operator's labels; attempts without one are not in it.
+    pub labels: Vec<Row>,
+    /// By class.
+    pub classes: Vec<Row>,
+    /// By grade.
+    pub grades: Vec<Row>,
+    /// Over time.
+    pub series: Vec<Step>,
+    /// What was lost, by counter; every loss that the counters know, zeros included.
+    pub losses: BTreeMap<String, u64>,
+    /// The other counters of the packet path.
+    pub counters: BTreeMap<String, u64>,
+    /// Declared home.
+    pub home: Vec<String>,
+    /// Databases in use.
+    pub databases: Vec<crate::report::provenance::Database>,
+    /// Detection set in use.
+    pub detectors: Detectors,
+    /// Hash of the settings.
+    pub config_hash: String,
+    /// The file that this one corrects.
+    pub corrects: Option<String>,
+    /// Hash of the closed period of this kind before this one.
+    pub previous_sha256: Option<String>,
+}
+
+impl Report {
+    /// The identities that hold in every report; `Err` names the first that does not.
+    pub fn reconcile(&self) -> Result<(), String> {
+        let sum = |rows: &[Row]| rows.iter().map(|row| row.counts.attempts).sum::<u64>();
+        let origins = self.origins.iter().map(|row| row.counts.attempts).sum::<u64>();
+        let series = self.series.iter().map(|step| step.counts.attempts).sum::<u64>();
+        let parts = [
+            ("sites", sum(&self.sites)),
+            ("classes", sum(&self.classes)),
+            ("grades", sum(&self.grades)),
+            ("sectors", sum(&self.sectors)),
+            ("origins", origins),
+            ("series", series),
+        ];
+        match parts.iter().find(|(_, part)| *part != self.totals.attempts) {
+            Some((name, part)) => {
+                Err(format!("{name} add up to {part} attempts, the total is {}", self.totals.attempts))
+            }
+            None => Ok(()),
+        }
+    }
+}
+
+/// Title of a row of the statement.
+pub const fn sector_title(sector: Sector) -> &'static str {
+    match sector {
+        Sector::Overseas => "Overseas",
+        Sector::Domestic => "Domestic",
+        Sector::Located => "Located (no home declared)",
+        Sector::Region => "Region only",
+        Sector::Unknown => "Unknown to the database",
+        Sector::Private => "Private or unroutable",
+        Sector::Proxy => "Behind a proxy, client unknown",
+        Sector::Unprovable => "Origin not provable",
+    }
+}
+
+/// Title of a grade.
+pub const fn grade_title(grade: Grade) -> &'static str {
+    match grade {
+        Grade::E0 => "Source could be forged",
+        Grade::E1 => "Handshake completed",
+        Grade::E2 => "Two-way exchange",
+        Grade::E3 => "Named by a trusted proxy",
+        Grade::X => "Trusted proxy without a client",
+    }
+}

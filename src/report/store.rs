@@ -1,0 +1,462 @@
+//! The durable store: SQLite in WAL mode. One snapshot is one transaction: all of it, once, or nothing.
+
+use std::path::{Path, PathBuf};
+
+use rusqlite::{Connection, OpenFlags, OptionalExtension, Transaction, params};
+
+use crate::model::attempt::AttemptId;
+use crate::model::period::Period;
+use crate::model::progress::CounterKind;
+use crate::model::time::{Hour, MICROS_PER_DAY, Timestamp};
+use crate::report::ReportError;
+use crate::tally::Snapshot;
+
+/// Name of the store in the state folder.
+pub const FILE_NAME: &str = "gatewatch.sqlite";
+/// Format of the store; a newer one is refused, an older one brought up to date.
+const FORMAT: i64 = 1;
+/// Identities are kept so long behind the newest one (contract §3).
+const IDENTITIES_KEPT_SECS: i64 = 35 * 86_400;
+/// Bytes of one identity in a batch: the id and its second.
+const IDENTITY_BYTES: usize = 16;
+
+const SCHEMA: &str = "
+CREATE TABLE tally (
+    hour INTEGER NOT NULL, site TEXT NOT NULL, class TEXT NOT NULL, grade TEXT NOT NULL, place TEXT NOT NULL,
+    sector TEXT NOT NULL, label TEXT NOT NULL, headline INTEGER NOT NULL,
+    attempts INTEGER NOT NULL, sessions INTEGER NOT NULL, incidents INTEGER NOT NULL,
+    PRIMARY KEY (hour, site, class, grade, place, sector, label, headline)) WITHOUT ROWID;
+CREATE TABLE source_day (
+    day INTEGER NOT NULL, source TEXT NOT NULL, place TEXT NOT NULL, asn INTEGER NOT NULL, grade TEXT NOT NULL,
+    class TEXT NOT NULL, site TEXT NOT NULL, headline INTEGER NOT NULL,
+    attempts INTEGER NOT NULL, sessions INTEGER NOT NULL, incidents INTEGER NOT NULL,
+    first INTEGER NOT NULL, last INTEGER NOT NULL,
+    PRIMARY KEY (day, source, site, class, grade, place, asn, headline)) WITHOUT ROWID;
+CREATE TABLE watch (hour INTEGER PRIMARY KEY, observed_micros INTEGER NOT NULL);
+CREATE TABLE counter (
+    hour INTEGER NOT NULL, name TEXT NOT NULL, value INTEGER NOT NULL, PRIMARY KEY (hour, name)) WITHOUT ROWID;
+CREATE TABLE seen (batch INTEGER PRIMARY KEY, newest INTEGER NOT NULL, ids BLOB NOT NULL);
+CREATE TABLE event_file (name TEXT PRIMARY KEY, length INTEGER NOT NULL) WITHOUT ROWID;
+CREATE TABLE closed (
+    period TEXT PRIMARY KEY, kind TEXT NOT NULL, version INTEGER NOT NULL, sequence INTEGER NOT NULL,
+    sha256 TEXT NOT NULL) WITHOUT ROWID;
+CREATE TABLE meta (key TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID;
+PRAGMA user_version = 1;
+";
+
+/// The store, open for writing (by the report thread alone) or reading.
+#[derive(Debug)]
+pub struct Store {
+    connection: Connection,
+    path: PathBuf,
+}
+
+/// A report that was closed.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct Closed {
+    /// 1 for the first, 2 for its first correction, …
+    pub version: u32,
+    /// SHA-256 of its JSON.
+    pub sha256: String,
+}
+
+impl Store {
+    /// Opens or makes the store of a state folder. One that SQLite calls corrupt is moved aside, said aloud in the
+    /// second value, and a new one begun: the daemon must go on counting.
+    pub fn open(folder: &Path) -> Result<(Self, Option<String>), ReportError> {
+        crate::report::files::make_folder(folder)?;
+        let path = folder.join(FILE_NAME);
+        match Self::open_file(&path) {
+            Err(ReportError::Store { error, .. }) if is_corrupt(&error) => {
+                let aside = quarantine(&path)?;
+                let told = format!(
+                    "store {} was corrupt ({error}) and is kept as {}; counting begins anew",
+                    path.display(),
+                    aside.display()
+                );
+                Ok((Self::open_file(&path)?, Some(told)))
+            }
+            other => Ok((other?, None)),
+        }
+    }
+
+    fn open_file(path: &Path) -> Result<Self, ReportError> {
+        let failed = |error| ReportError::Store { error, path: path.to_owned() };
+        let connection = Connection::open(path).map_err(failed)?;
+        let prepare = || -> rusqlite::Result<i64> {
+            connection.busy_timeout(std::time::Duration::from_secs(5))?;
+            connection.pragma_update(None, "journal_mode", "WAL")?;
+            // FULL: a commit is on the disk when it returns; at one a second that is affordable.
+            connection.pragma_update(None, "synchronous", "FULL")?;
+            connection.pragma_update(None, "cache_size", -4_096)?;
+            connection.set_prepared_statement_cache_capacity(32);
+            let found = connection.query_row("PRAGMA user_version", [], |row| row.get(0))?;
+            if found == 0 {
+                connection.execute_batch(&format!("BEGIN IMMEDIATE; {SCHEMA} COMMIT;"))?;
+            }
+            connection.query_row("SELECT count(*) FROM tally WHERE hour < 0", [], |_| Ok(()))?;
+            Ok(found)
+        };
+        let found = prepare().map_err(failed)?;
+        if found > FORMAT {
+            return Err(ReportError::TooNew { found, known: FORMAT, path: path.to_owned() });
+        }
+        Ok(Self { connection, path: path.to_owned() })
+    }
+
+    /// Opens an existing store for reading only.
+    pub fn open_to_read(folder: &Path) -> Result<Self, ReportError> {
+        let path = folder.join(FILE_NAME);
+        let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+        let connection = Connection::open_with_flags(&path, flags)
+            .map_err(|error| ReportError::Store { error, path: path.clone() })?;
+        let store = Self { connection, path };
+        let found: i64 = store.ask("PRAGMA user_version", |row| row.get(0))?;
+        if found > FORMAT {
+            return Err(ReportError::TooNew { found, known: FORMAT, path: store.path });
+        }
+        Ok(store)
+    }
+
+    fn failed(&self, error: rusqlite::Error) -> ReportError {
+        ReportError::Store { error, path: self.path.clone() }
+    }
+
+    fn ask<T>(
+        &self,
+        sql: &str,
+        read: impl FnOnce(&rusqlite::Row<'_>) -> rusqlite::Result<T>,
+    ) -> Result<T, ReportError> {
+        self.connection.query_row(sql, [], read).map_err(|error| self.failed(error))
+    }
+
+    /// The connection, for the queries of a summary.
+    pub(crate) const fn connection(&self) -> &Connection {
+        &self.connection
+    }
+
+    /// Wraps an error of a query on [`Self::connection`].
+    pub(crate) fn wrap(&self) -> impl Fn(rusqlite::Error) -> ReportError + '_ {
+        |error| self.failed(error)
+    }
+
+    /// Adds a snapshot, the lengths of the event files and extra counters, in one transaction.
+    pub fn add(
+        &mut self,
+        snapshot: &Snapshot,
+        files: &[(String, u64)],
+        extra: &[(Hour, &str, u64)],
+    ) -> Result<(), ReportError> {
+        let path = self.path.clone();
+        let failed = |error| ReportError::Store { error, path: path.clone() };
+        let transaction = self.connection.transaction().map_err(failed)?;
+        add_all(&transaction, snapshot, files, extra).and_then(|()| transaction.commit()).map_err(failed)
+    }
+
+    /// The event files and how much of each belongs to what was committed.
+    pub fn event_files(&self) -> Result<Vec<(String, u64)>, ReportError> {
+        let read = || -> rusqlite::Result<Vec<(String, u64)>> {
+            let mut statement =
+                self.connection.prepare("SELECT name, length FROM event_file ORDER BY name")?;
+            statement.query_map([], |row| Ok((row.get(0)?, row.get::<_, i64>(1)?.unsigned_abs())))?.collect()
+        };
+        read().map_err(self.wrap())
+    }
+
+    /// Forgets an event file that was compressed or removed.
+    pub fn forget_event_file(&self, name: &str) -> Result<(), ReportError> {
+        self.connection.execute("DELETE FROM event_file WHERE name = ?1", [name]).map_err(self.wrap())?;
+        Ok(())
+    }
+
+    /// The newest identities, `limit` at most, oldest first.
+    pub fn identities(&self, limit: usize) -> Result<Vec<(AttemptId, i64)>, ReportError> {
+        let read = || -> rusqlite::Result<Vec<(AttemptId, i64)>> {
+            let mut statement = self.connection.prepare("SELECT ids FROM seen ORDER BY batch DESC")?;
+            let mut rows = statement.query([])?;
+            let mut found = Vec::new();
+            while found.len() < limit
+                && let Some(row) = rows.next()?
+            {
+                let blob: Vec<u8> = row.get(0)?;
+                found.extend(blob.chunks_exact(IDENTITY_BYTES).rev().filter_map(|bytes| {
+                    let (id, second) = bytes.split_first_chunk::<8>()?;
+                    Some((AttemptId(u64::from_be_bytes(*id)), i64::from_be_bytes(second.try_into().ok()?)))
+                }));
+            }
+            found.truncate(limit);
+            found.reverse();
+            Ok(found)
+        };
+        read().map_err(self.wrap())
+    }
+
+    /// Every hour that holds counts or was watched.
+    pub fn hours(&self) -> Result<Vec<Hour>, ReportError> {
+        let read = || -> rusqlite::Result<Vec<Hour>> {
+            let mut statement = self
+                .connection
+                .prepare("SELECT hour FROM watch UNION SELECT DISTINCT hour FROM tally ORDER BY 1")?;
+            statement.query_map([], |row| Ok(Hour(row.get(0)?)))?.collect()
+        };
+        read().map_err(self.wrap())
+    }
+
+    /// A closed period, if it is closed.
+    pub fn closed(&self, period: Period) -> Result<Option<Closed>, ReportError> {
+        self.connection
+            .query_row("SELECT version, sha256 FROM closed WHERE period = ?1", [period.to_string()], |row| {
+                Ok(Closed { version: row.get(0)?, sha256: row.get(1)? })
+            })
+            .optional()
+            .map_err(self.wrap())
+    }
+
+    /// The hash of the last period of that kind that was closed: the chain's last link.
+    pub fn last_closed(&self, kind: &str) -> Result<Option<String>, ReportError> {
+        self.connection
+            .query_row(
+                "SELECT sha256 FROM closed WHERE kind = ?1 ORDER BY sequence DESC LIMIT 1",
+                [kind],
+                |row| row.get(0),
+            )
+            .optional()
+            .map_err(self.wrap())
+    }
+
+    /// Notes that a period was closed.
+    pub fn close(&self, period: Period, closed: &Closed) -> Result<(), ReportError> {
+        self.connection
+            .execute(
+                "INSERT INTO closed SELECT ?1, ?2, ?3, coalesce(max(sequence), 0) + 1, ?4 FROM closed WHERE true
+                 ON CONFLICT (period) DO UPDATE SET version = excluded.version, sequence = excluded.sequence,
+                 sha256 = excluded.sha256",
+                params![period.to_string(), period.kind().name(), closed.version, closed.sha256],
+            )
+            .map_err(self.wrap())?;
+        Ok(())
+    }
+
+    /// A remembered value.
+    pub fn meta(&self, key: &str) -> Result<Option<String>, ReportError> {
+        self.connection
+            .query_row("SELECT value FROM meta WHERE key = ?1", [key], |row| row.get(0))
+            .optional()
+            .map_err(self.wrap())
+    }
+
+    /// Remembers a value.
+    pub fn set_meta(&self, key: &str, value: &str) -> Result<(), ReportError> {
+        self.connection
+            .execute(
+                "INSERT INTO meta VALUES (?1, ?2) ON CONFLICT (key) DO UPDATE SET value = excluded.value",
+                [key, value],
+            )
+            .map_err(self.wrap())?;
+        Ok(())
+    }
+
+    /// Removes source rows of days before `day` and tallies of hours before `hour`.
+    pub fn expire(&self, day: Hour, hour: Hour) -> Result<(), ReportError> {
+        let remove = || -> rusqlite::Result<()> {
+            self.connection.execute("DELETE FROM source_day WHERE day < ?1", [day.0])?;
+            for table in ["tally", "watch", "counter"] {
+                self.connection.execute(&format!("DELETE FROM {table} WHERE hour < ?1"), [hour.0])?;
+            }
+            Ok(())
+        };
+        remove().map_err(self.wrap())
+    }
+}
+
+fn add_all(
+    transaction: &Transaction<'_>,
+    snapshot: &Snapshot,
+    files: &[(String, u64)],
+    extra: &[(Hour, &str, u64)],
+) -> rusqlite::Result<()> {
+    add_tallies(transaction, snapshot)?;
+    add_sources(transaction, snapshot)?;
+    let mut observed = transaction.prepare_cached(
+        "INSERT INTO watch VALUES (?1, ?2) ON CONFLICT DO UPDATE SET observed_micros = min(observed_micros + excluded.observed_micros, 3600000000)",
+    )?;
+    let mut counter = transaction.prepare_cached(
+        "INSERT INTO counter VALUES (?1, ?2, ?3) ON CONFLICT DO UPDATE SET value = value + excluded.value",
+    )?;
+    for (hour, watch) in &snapshot.watch {
+        observed.execute(params![hour.0, watch.observed_micros])?;
+        for (row, value) in watch.counters.iter().filter(|(_, value)| *value > 0) {
+            counter.execute(params![hour.0, row.name, value.cast_signed()])?;
+        }
+    }
+    for (hour, name, value) in extra.iter().filter(|(_, _, value)| *value > 0) {
+        counter.execute(params![hour.0, name, value.cast_signed()])?;
+    }
+    let mut file = transaction.prepare_cached(
+        "INSERT INTO event_file VALUES (?1, ?2) ON CONFLICT DO UPDATE SET length = excluded.length",
+    )?;
+    for (name, length) in files {
+        file.execute(params![name, length.cast_signed()])?;
+    }
+    add_identities(transaction, snapshot)
+}
+
+fn add_tallies(transaction: &Transaction<'_>, snapshot: &Snapshot) -> rusqlite::Result<()> {
+    let mut statement = transaction.prepare_cached(
+        "INSERT INTO tally VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11) ON CONFLICT DO UPDATE SET
+         attempts = attempts + excluded.attempts, sessions = sessions + excluded.sessions,
+         incidents = incidents + excluded.incidents",
+    )?;
+    for (key, sums) in &snapshot.rows {
+        statement.execute(params![
+            key.hour.0,
+            key.site,
+            key.class.id(),
+            key.grade.name(),
+            key.place.code(),
+            key.sector.name(),
+            key.label.as_deref().unwrap_or_default(),
+            key.headline,
+            sums.attempts.cast_signed(),
+            sums.sessions.cast_signed(),
+            sums.incidents.cast_signed(),
+        ])?;
+    }
+    Ok(())
+}
+
+fn add_sources(transaction: &Transaction<'_>, snapshot: &Snapshot) -> rusqlite::Result<()> {
+    let mut statement = transaction.prepare_cached(
+        "INSERT INTO source_day VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13) ON CONFLICT DO UPDATE SET
+         attempts = attempts + excluded.attempts, sessions = sessions + excluded.sessions,
+         incidents = incidents + excluded.incidents, first = min(first, excluded.first), last = max(last, excluded.last)",
+    )?;
+    // In the order of the key, so that the tree is filled page by page.
+    let mut rows: Vec<_> =
+        snapshot.sources.iter().map(|(key, sums)| (key, key.source.to_string(), sums)).collect();
+    rows.sort_by(|a, b| (a.0.day, &a.1).cmp(&(b.0.day, &b.1)));
+    for (key, source, sums) in rows {
+        statement.execute(params![
+            key.day.first_hour().0,
+            source,
+            key.place.code(),
+            key.asn.map_or(-1, i64::from),
+            key.grade.name(),
+            key.class.id(),
+            key.site,
+            key.headline,
+            sums.sums.attempts.cast_signed(),
+            sums.sums.sessions.cast_signed(),
+            sums.sums.incidents.cast_signed(),
+            sums.seen.0.0,
+            sums.seen.1.0,
+        ])?;
+    }
+    Ok(())
+}
+
+fn add_identities(transaction: &Transaction<'_>, snapshot: &Snapshot) -> rusqlite::Result<()> {
+    let Some(newest) = snapshot.ids.iter().map(|(_, second)| *second).max() else { return Ok(()) };
+    let mut blob = Vec::with_capacity(snapshot.ids.len() * IDENTITY_BYTES);
+    for (id, second) in &snapshot.ids {
+        blob.extend(id.0.to_be_bytes());
+        blob.extend(second.to_be_bytes());
+    }
+    transaction
+        .prepare_cached("INSERT INTO seen (newest, ids) VALUES (?1, ?2)")?
+        .execute(params![newest, blob])?;
+    transaction
+        .prepare_cached("DELETE FROM seen WHERE newest < (SELECT max(newest) FROM seen) - ?1")?
+        .execute([IDENTITIES_KEPT_SECS])?;
+    Ok(())
+}
+
+fn is_corrupt(error: &rusqlite::Error) -> bool {
+    matches!(
+        error.sqlite_error_code(),
+        Some(rusqlite::ErrorCode::DatabaseCorrupt | rusqlite::ErrorCode::NotADatabase)
+    )
+}
+
+/// Moves a corrupt store and its companions aside, under a name that is free.
+fn quarantine(path: &Path) -> Result<PathBuf, ReportError> {
+    let aside = (1..1_000)
+        .map(|number| path.with_extension(format!("corrupt-{number}")))
+        .find(|candidate| !candidate.exists())
+        .unwrap_or_else(|| path.with_extension("corrupt"));
+    std::fs::rename(path, &aside).map_err(ReportError::file("moved aside", path))?;
+    for ending in ["sqlite-wal", "sqlite-shm"] {
+        let companion = path.with_extension(ending);
+        if companion.exists() {
+            std::fs::remove_file(&companion).map_err(ReportError::file("removed", &companion))?;
+        }
+    }
+    Ok(aside)
+}
+
+/// The counters whose kind is loss, by name.
+pub fn is_loss(name: &str) -> bool {
+    crate::model::progress::COUNTERS.iter().any(|row| row.name == name && row.kind == CounterKind::Loss)
+}
+
+/// The first hour of the day that lies `days` before `now`.
+pub fn days_before(now: Timestamp, days: u32) -> Hour {
+    now.plus_micros(-i64::from(days).saturating_mul(MICROS_PER_DAY)).hour()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn identities_come_back_newest_kept_and_oldest_first() {
+        let folder = tempfile::tempdir().unwrap();
+        let (mut store, told) = Store::open(folder.path()).unwrap();
+        assert_eq!(told, None);
+        for batch in 0..3_u64 {
+            let ids = (0..2).map(|n| (AttemptId(batch * 10 + n), 1_000)).collect();
+            store.add(&Snapshot { ids, ..Snapshot::default() }, &[], &[]).unwrap();
+        }
+        let ids: Vec<u64> = store.identities(3).unwrap().into_iter().map(|(id, _)| id.0).collect();
+        assert_eq!(ids, [11, 20, 21]);
+        let later =
+            Snapshot { ids: vec![(AttemptId(99), 1_000 + IDENTITIES_KEPT_SECS + 1)], ..Snapshot::default() };
+        store.add(&later, &[], &[]).unwrap();
+        assert_eq!(store.identities(100).unwrap().len(), 1, "35 days behind the newest they are forgotten");
+    }
+
+    #[test]
+    fn a_corrupt_store_is_kept_aside_and_said_aloud() {
+        let folder = tempfile::tempdir().unwrap();
+        std::fs::write(folder.path().join(FILE_NAME), vec![b'x'; 9_000]).unwrap();
+        let (_, told) = Store::open(folder.path()).unwrap();
+        assert!(told.unwrap().contains("corrupt-1"));
+        assert!(folder.path().join("gatewatch.corrupt-1").exists());
+    }
+
+    #[test]
+    fn a_newer_store_is_refused_and_left_alone() {
+        let folder = tempfile::tempdir().unwrap();
+        let (store, _) = Store::open(folder.path()).unwrap();
+        store.connection.pragma_update(None, "user_version", 99).unwrap();
+        drop(store);
+        assert!(matches!(Store::open(folder.path()), Err(ReportError::TooNew { found: 99, .. })));
+        assert!(matches!(Store::open_to_read(folder.path()), Err(ReportError::TooNew { .. })));
+    }
+
+    #[test]
+    fn closed_periods_form_a_chain_of_their_kind() {
+        let folder = tempfile::tempdir().unwrap();
+        let (store, _) = Store::open(folder.path()).unwrap();
+        let close = |period: &str, version, sha256: &str| {
+            store.close(period.parse().unwrap(), &Closed { version, sha256: sha256.into() }).unwrap();
+        };
+        close("2012-06-01", 1, "a");
+        close("2012-06", 1, "m");
+        close("2012-06-02", 1, "b");
+        close("2012-06-01", 2, "c");
+        assert_eq!(store.last_closed("day").unwrap().unwrap(), "c");
+        assert_eq!(store.last_closed("month").unwrap().unwrap(), "m");
+        assert_eq!(store.closed("2012-06-01".parse().unwrap()).unwrap().unwrap().version, 2);
+    }
+}

@@ -1,0 +1,259 @@
+//! Plain text for terminals and mail: at most 72 columns, nothing a terminal could be made to obey.
+
+use std::fmt::Write;
+
+use serde_json::Value;
+
+use crate::report::format::Output;
+use crate::report::sentence::{grouped, per_cent};
+use crate::report::shape::{Counts, Report, Row};
+
+/// Columns of a line.
+const WIDTH: usize = 72;
+/// Columns of a row's name.
+const NAME_WIDTH: usize = 36;
+/// Origins listed; the JSON and CSV have all of them.
+const ORIGINS_MAX: usize = 25;
+/// Steps of a spark line, low to high.
+const SPARKS: [char; 8] = ['▁', '▂', '▃', '▄', '▅', '▆', '▇', '█'];
+
+/// Writes the text.
+pub fn write(report: &Report, sealed: &Value) -> Vec<Output> {
+    let mut text = Lines::default();
+    head(report, &mut text);
+    ladder(report, &mut text);
+    text.table("By row of the statement", &report.sectors, true);
+    text.table("By site", &report.sites, false);
+    text.table("By class", &report.classes, false);
+    origins(report, &mut text);
+    text.table("By grade of origin evidence", &report.grades, true);
+    if !report.labels.is_empty() {
+        text.table("By label", &report.labels, false);
+    }
+    series(report, &mut text);
+    foot(report, sealed, &mut text);
+    vec![Output { suffix: ".txt".into(), content: text.0 }]
+}
+
+#[derive(Default)]
+struct Lines(String);
+
+impl Lines {
+    fn line(&mut self, line: &str) {
+        self.0.push_str(line.trim_end());
+        self.0.push('\n');
+    }
+
+    fn title(&mut self, title: &str) {
+        self.line("");
+        self.line(title);
+        self.line(&"-".repeat(title.chars().count()));
+    }
+
+    /// Words folded to the width.
+    fn paragraph(&mut self, text: &str) {
+        let mut line = String::new();
+        for word in safe(text).split_whitespace() {
+            if !line.is_empty() && line.chars().count() + 1 + word.chars().count() > WIDTH {
+                self.line(&line);
+                line.clear();
+            }
+            if !line.is_empty() {
+                line.push(' ');
+            }
+            line.push_str(word);
+        }
+        self.line(&line);
+    }
+
+    fn table(&mut self, title: &str, rows: &[Row], with_empty: bool) {
+        self.title(title);
+        self.header("sessions");
+        for row in rows.iter().filter(|row| with_empty || row.counts.attempts > 0) {
+            let name =
+                if row.id == row.title { row.title.clone() } else { format!("{}  {}", row.id, row.title) };
+            self.counts(&name, &row.counts, &grouped(row.counts.sessions));
+        }
+    }
+
+    fn header(&mut self, last: &str) {
+        self.line(&format!("{:NAME_WIDTH$}{:>12}{:>12}{last:>12}", "", "attempts", "headline"));
+    }
+
+    fn counts(&mut self, name: &str, counts: &Counts, last: &str) {
+        let name = fit(&safe(name), NAME_WIDTH - 1);
+        self.line(&format!(
+            "{name} {:>12}{:>12}{last:>12}",
+            grouped(counts.attempts),
+            grouped(counts.headline_attempts)
+        ));
+    }
+}
+
+/// Text that no terminal obeys: control and direction characters are shown as `·`.
+pub(super) fn safe(text: &str) -> String {
+    text.chars()
+        .map(|letter| match letter {
+            '\u{200b}'..='\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2060}'..='\u{206f}' | '\u{feff}' => '·',
+            _ if letter.is_control() => '·',
+            _ => letter,
+        })
+        .collect()
+}
+
+/// Columns that a letter takes: two for wide East Asian ones.
+fn columns(letter: char) -> usize {
+    match u32::from(letter) {
+        0x1100..=0x115f
+        | 0x2e80..=0xa4cf
+        | 0xac00..=0xd7a3
+        | 0xf900..=0xfaff
+        | 0xfe30..=0xfe6f
+        | 0xff00..=0xff60
+        | 0xffe0..=0xffe6
+        | 0x1f300..=0x1faff
+        | 0x20000..=0x3fffd => 2,
+        0x0300..=0x036f => 0,
+        _ => 1,
+    }
+}
+
+/// Cut or padded to exactly so many columns.
+fn fit(text: &str, width: usize) -> String {
+    let total: usize = text.chars().map(columns).sum();
+    let keep = if total > width { width - 1 } else { width };
+    let mut used = 0;
+    let mut fitted = String::new();
+    for letter in text.chars() {
+        if used + columns(letter) > keep {
+            break;
+        }
+        used += columns(letter);
+        fitted.push(letter);
+    }
+    if total > width {
+        fitted.push('…');
+        used += 1;
+    }
+    fitted.extend(std::iter::repeat_n(' ', width - used));
+    fitted
+}
+
+fn head(report: &Report, text: &mut Lines) {
+    let state = if report.open { " (open: it will still change)" } else { "" };
+    text.paragraph(&format!("gatewatch report for {}{state}", report.period.name));
+    text.line(&"=".repeat(WIDTH));
+    text.line("");
+    text.paragraph(&report.headline.text);
+    text.line("");
+    let coverage = &report.period.coverage;
+    text.paragraph(&format!(
+        "Counted: attempts of web.*, auth.* and exploit.* whose origin is proven (grade E1 or better). Period {} to {} UTC; \
+         observed {} of {} seconds ({} per cent).{}",
+        report.period.from,
+        report.period.to,
+        grouped(coverage.seconds_observed.unsigned_abs()),
+        grouped(coverage.seconds.unsigned_abs()),
+        per_cent(coverage.seconds_observed.unsigned_abs(), coverage.seconds.unsigned_abs()),
+        if report.headline.lower_bound { " Something was lost: every count is a lower bound (≥), see Losses." } else { "" },
+    ));
+}
+
+fn ladder(report: &Report, text: &mut Lines) {
+    text.title("The ladder of units");
+    let totals = &report.totals;
+    let known = |count: Option<u64>| count.map_or_else(|| "not determined".to_owned(), grouped);
+    for (unit, count) in [
+        ("packets", grouped(totals.packets)),
+        ("attempts", grouped(totals.attempts)),
+        ("sessions", grouped(totals.sessions)),
+        ("incidents", grouped(totals.incidents)),
+        ("campaigns", known(totals.campaigns)),
+        ("sources", known(totals.sources)),
+    ] {
+        text.line(&format!("{} {count:>20}", fit(unit, NAME_WIDTH - 1)));
+    }
+}
+
+fn origins(report: &Report, text: &mut Lines) {
+    text.title("By origin");
+    text.header("share %");
+    for row in report.origins.iter().take(ORIGINS_MAX) {
+        let share = row.share.map_or_else(|| "-".to_owned(), |share| format!("{:.1}", share * 100.0));
+        text.counts(&format!("{:<8}{}", row.code, row.name), &row.counts, &share);
+    }
+    if report.origins.len() > ORIGINS_MAX {
+        text.line(&format!("… and {} more, see the origins table", report.origins.len() - ORIGINS_MAX));
+    }
+}
+
+fn series(report: &Report, text: &mut Lines) {
+    text.title("Over time (headline attempts)");
+    let highest = report.series.iter().map(|step| step.counts.headline_attempts).max().unwrap_or(0);
+    let sparks: String = report
+        .series
+        .iter()
+        .map(|step| {
+            let level = (step.counts.headline_attempts * 7).checked_div(highest).unwrap_or(0);
+            SPARKS.get(usize::try_from(level).unwrap_or(0)).copied().unwrap_or(' ')
+        })
+        .collect();
+    if report.series.len() <= WIDTH {
+        text.line(&sparks);
+    }
+    for step in report.series.iter().filter(|step| step.counts.attempts > 0 || report.series.len() <= 12) {
+        let watched = if step.seconds_observed == 0 { "  not observed" } else { "" };
+        text.line(&format!("{:<16}{:>14}{watched}", step.period, grouped(step.counts.headline_attempts)));
+    }
+}
+
+fn foot(report: &Report, sealed: &Value, text: &mut Lines) {
+    text.title("Losses");
+    let lost: Vec<_> = report.losses.iter().filter(|(_, count)| **count > 0).collect();
+    if lost.is_empty() {
+        text.line("none was seen");
+    }
+    for (name, count) in lost {
+        text.line(&format!("{} {:>20}", fit(name, NAME_WIDTH - 1), grouped(*count)));
+    }
+    text.title("How it was made");
+    for database in &report.databases {
+        text.paragraph(&format!(
+            "Database {} of {}, SHA-256 {}",
+            database.kind, database.build_date, database.sha256
+        ));
+        if let Some(attribution) = &database.attribution {
+            text.paragraph(attribution);
+        }
+    }
+    let mut how =
+        format!("gatewatch {}, detection set {}, ", report.gatewatch_version, report.detectors.set_hash);
+    let _ = write!(
+        how,
+        "settings {}, home {}",
+        report.config_hash,
+        if report.home.is_empty() { "not declared".to_owned() } else { report.home.join(" ") }
+    );
+    text.paragraph(&how);
+    text.paragraph(&format!("SHA-256 of the JSON form: {}", crate::report::format::hash_of(sealed)));
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_of_any_kind_keep_the_columns() {
+        for name in [
+            "plain",
+            "名前の長い日本語のサイトの名前がここにあります",
+            "a\u{301}ccent",
+            "evil\u{1b}[31m\u{202e}txet",
+            &"x".repeat(500),
+        ] {
+            let fitted = fit(&safe(name), 20);
+            assert_eq!(fitted.chars().map(columns).sum::<usize>(), 20, "{name}");
+            assert!(!fitted.contains('\u{1b}') && !fitted.contains('\u{202e}'));
+        }
+    }
+}
