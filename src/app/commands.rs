@@ -1,16 +1,223 @@
 //! The short commands: those that start no thread.
 
+use std::fmt::Write as _;
+use std::io::Write;
+use std::net::IpAddr;
 use std::path::Path;
 use std::process::ExitCode;
 
-use crate::app::geo_build;
+use clap::CommandFactory;
+
+use crate::app::{geo_build, prepare};
+use crate::classify::sector::Home;
+use crate::cli::{Cli, ReportArgs};
+use crate::config::load::{self, Complaint, Loaded};
+use crate::config::{Settings, print};
 use crate::exit::Fatal;
+use crate::model::grade::Grade;
 use crate::model::period::Period;
+use crate::report::provenance::Provenance;
+use crate::report::store::Store;
+use crate::report::summary::{self, Span};
+use crate::report::{files, format};
+
+/// Loads settings, lets the command line change them, and checks them. Every complaint is told.
+pub fn load(file: Option<&Path>, change: impl FnOnce(&mut Settings)) -> Result<Loaded, Fatal> {
+    let mut loaded = load::load(file).map_err(|complaints| unusable(&complaints))?;
+    change(&mut loaded.settings);
+    let loaded = load::finish(loaded.settings, loaded.sources).map_err(|complaints| unusable(&complaints))?;
+    for warning in &loaded.warnings {
+        tracing::warn!("{warning}");
+    }
+    Ok(loaded)
+}
+
+fn unusable(complaints: &[Complaint]) -> Fatal {
+    let lines: Vec<String> = complaints.iter().map(ToString::to_string).collect();
+    Fatal::Configuration(lines.join("\ngatewatch: "))
+}
+
+/// Writes to standard output; a reader that went away is no error.
+fn say(text: &str) -> Result<(), Fatal> {
+    match std::io::stdout().lock().write_all(text.as_bytes()) {
+        Err(error) if error.kind() != std::io::ErrorKind::BrokenPipe => {
+            Err(Fatal::Io(format!("standard output: {error}")))
+        }
+        _ => Ok(()),
+    }
+}
+
+/// `gatewatch check`
+pub fn check(file: Option<&Path>) -> Result<ExitCode, Fatal> {
+    let loaded = load(file, |_| {})?;
+    let detector = prepare::detector(&loaded.settings)?;
+    let geo = prepare::geo(&loaded.settings)?;
+    let mut text = print::effective(&loaded.settings, &loaded.sources);
+    let _ = writeln!(text, "\n# settings {}", loaded.hash());
+    let _ = writeln!(text, "# detection set {} ({} rules)", detector.set_hash(), detector.rules().count());
+    for info in geo.infos() {
+        let _ = writeln!(
+            text,
+            "# database {} of {} from {}, SHA-256 {}",
+            info.kind, info.build_date, info.path, info.sha256
+        );
+    }
+    say(&text)?;
+    Ok(ExitCode::SUCCESS)
+}
+
+/// `gatewatch rules list`
+pub fn rules(file: Option<&Path>) -> Result<ExitCode, Fatal> {
+    let loaded = load(file, |_| {})?;
+    let detector = prepare::detector(&loaded.settings)?;
+    let mut text = String::new();
+    for rule in detector.rules() {
+        let state = if rule.enabled { "" } else { " (disabled)" };
+        let _ = writeln!(
+            text,
+            "{:<36} {:<16} {:.2}  {}{state}",
+            rule.id,
+            rule.class.id(),
+            rule.weight,
+            rule.title
+        );
+    }
+    let _ = writeln!(text, "set {}", detector.set_hash());
+    say(&text)?;
+    Ok(ExitCode::SUCCESS)
+}
+
+/// `gatewatch lookup`
+pub fn lookup(file: Option<&Path>, addresses: &[IpAddr]) -> Result<ExitCode, Fatal> {
+    let loaded = load(file, |_| {})?;
+    let mut geo = prepare::geo(&loaded.settings)?;
+    let home = Home::new(&loaded.settings.origin);
+    let mut text = String::new();
+    for address in addresses {
+        let origin = geo.look_up(*address);
+        let code = origin.place.code();
+        let asn = origin.asn.map_or_else(|| "not determined".to_owned(), |asn| format!("AS{asn}"));
+        let (label, _) = home.label(*address);
+        let _ = writeln!(
+            text,
+            "{address}: {code} ({}), {}, system {asn} {}, prefix {}{}",
+            crate::report::countries::name(code),
+            home.sector(*address, origin.place, Grade::E1).name(),
+            origin.as_org.as_deref().unwrap_or_default(),
+            origin.prefix.as_deref().unwrap_or("not determined"),
+            label.map(|label| format!(", label {label}")).unwrap_or_default(),
+        );
+    }
+    say(&text)?;
+    Ok(ExitCode::SUCCESS)
+}
 
 /// `gatewatch geo build`
 pub fn geo_build(source: &Path, output: &Path, date: &str) -> Result<ExitCode, Fatal> {
     let day: Period = date.parse().map_err(|error| Fatal::Usage(format!("--date: {error}")))?;
     let built = u64::try_from(day.start().secs()).map_err(|_| Fatal::Usage("--date: before 1970".into()))?;
-    geo_build::run(source, output, built)?;
+    let networks = geo_build::run(source, output, built)?;
+    say(&format!("{}: {networks} networks\n", output.display()))?;
+    Ok(ExitCode::SUCCESS)
+}
+
+/// `gatewatch report`
+pub fn report(args: &ReportArgs) -> Result<ExitCode, Fatal> {
+    let row = format::by_name(&args.format).ok_or_else(|| {
+        Fatal::Usage(format!("--format {:?}: one of {} is possible", args.format, format::names()))
+    })?;
+    let span = span(args)?;
+    let folder = match &args.from_dir {
+        Some(folder) => folder.clone(),
+        None => load(args.config.config.as_deref(), |_| {})?.settings.state.directory,
+    };
+    if !folder.join(crate::report::store::FILE_NAME).exists() {
+        return Err(Fatal::NoInput(format!(
+            "{}: holds no {}; name the daemon's state folder, or a folder that \"gatewatch replay -o\" wrote, with --from-dir",
+            folder.display(),
+            crate::report::store::FILE_NAME
+        )));
+    }
+    let store = Store::open_to_read(&folder).map_err(|error| prepare::unwritable(&error))?;
+    let remembered = store.meta("provenance").map_err(|error| prepare::unwritable(&error))?;
+    let provenance: Provenance =
+        remembered.and_then(|text| serde_json::from_str(&text).ok()).unwrap_or_default();
+    let mut report = summary::build(&store, &span, args.site.as_deref(), &provenance)
+        .map_err(|error| prepare::unwritable(&error))?;
+    report.open = match span.kind {
+        Some(_) => args_period(args).and_then(|period| store.closed(period).ok().flatten()).is_none(),
+        None => true,
+    };
+    let outputs = (row.write)(&report, &format::seal(&report));
+    match &args.output {
+        Some(path) => write_outputs(path, &outputs),
+        None => outputs.iter().try_for_each(|output| {
+            if outputs.len() > 1 {
+                say(&format!("# {}\n", output.suffix.trim_start_matches('.')))?;
+            }
+            say(&output.content)
+        }),
+    }?;
+    Ok(ExitCode::SUCCESS)
+}
+
+/// One file as named; several (CSV) beside it, each with its table's name.
+fn write_outputs(path: &Path, outputs: &[format::Output]) -> Result<(), Fatal> {
+    let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    let name = path.file_name().map(|name| name.to_string_lossy().into_owned());
+    let name = name.ok_or_else(|| Fatal::Usage(format!("--output {}: is no file name", path.display())))?;
+    for output in outputs {
+        let name = if outputs.len() == 1 {
+            name.clone()
+        } else {
+            format!("{}{}", name.strip_suffix(".csv").unwrap_or(&name), output.suffix)
+        };
+        files::write_whole(folder, &name, output.content.as_bytes())
+            .map_err(|error| prepare::unwritable(&error))?;
+    }
+    files::sync_folder(folder).map_err(|error| prepare::unwritable(&error))
+}
+
+fn args_period(args: &ReportArgs) -> Option<Period> {
+    args.month.as_ref().or(args.year.as_ref()).or(args.day.as_ref())?.parse().ok()
+}
+
+fn span(args: &ReportArgs) -> Result<Span, Fatal> {
+    let parse = |option: &str, text: &str, length: usize| -> Result<Period, Fatal> {
+        let period: Period = text.parse().map_err(|error| Fatal::Usage(format!("{option}: {error}")))?;
+        if length != 0 && text.len() != length {
+            return Err(Fatal::Usage(format!("{option}: {text:?} is another kind of period")));
+        }
+        Ok(period)
+    };
+    match (&args.month, &args.year, &args.day, &args.from, &args.to) {
+        (Some(month), ..) => parse("--month", month, 7).map(Span::of),
+        (_, Some(year), ..) => parse("--year", year, 4).map(Span::of),
+        (_, _, Some(day), ..) => parse("--day", day, 10).map(Span::of),
+        (_, _, _, Some(from), Some(to)) => {
+            let (first, last) = (parse("--from", from, 0)?, parse("--to", to, 0)?);
+            if last.end_hour() <= first.first_hour() {
+                return Err(Fatal::Usage(format!("--to {to} lies before --from {from}")));
+            }
+            Ok(Span::between(first, last))
+        }
+        _ => Err(Fatal::Usage(
+            "say which period: --month 2012-06, --year 2012, --day 2012-06-30, or --from A --to B".into(),
+        )),
+    }
+}
+
+/// `gatewatch completions`
+pub fn completions(shell: clap_complete::Shell) -> Result<ExitCode, Fatal> {
+    let mut script = Vec::new();
+    clap_complete::generate(shell, &mut Cli::command(), "gatewatch", &mut script);
+    say(&String::from_utf8_lossy(&script))?;
+    Ok(ExitCode::SUCCESS)
+}
+
+/// `gatewatch man`
+pub fn man(folder: &Path) -> Result<ExitCode, Fatal> {
+    clap_mangen::generate_to(Cli::command(), folder)
+        .map_err(|error| Fatal::CannotWrite(format!("{}: cannot be written: {error}", folder.display())))?;
     Ok(ExitCode::SUCCESS)
 }

@@ -3,21 +3,52 @@
 //! Owns the threads, the signals, the sockets and the commands. One of the two rooms that read a clock.
 
 pub mod commands;
+pub mod daemon;
 pub mod geo_build;
+pub mod live;
+pub mod logging;
 pub mod pipeline;
+pub mod prepare;
+pub mod replay;
+pub mod status;
 
 use std::process::ExitCode;
 
-use crate::cli::{Cli, Command, GeoCommand};
+use crate::cli::{Cli, Command, GeoCommand, RulesCommand};
 use crate::exit::Fatal;
 
 /// Runs the command.
 pub fn run(cli: Cli) -> Result<ExitCode, Fatal> {
+    logging::start(cli.verbose, cli.quiet);
     match cli.command {
+        Command::Run { config, interface } => daemon::run(config.config.as_deref(), &interface),
+        Command::Replay { config, output, home, captures } => {
+            let loaded = commands::load(config.config.as_deref(), |settings| {
+                if !home.is_empty() {
+                    settings.origin.home.clone_from(&home);
+                }
+            })?;
+            replay::run(&loaded.settings, &loaded.hash(), &captures, &output)?;
+            Ok(ExitCode::SUCCESS)
+        }
+        Command::Check { config } => commands::check(config.config.as_deref()),
+        Command::Report(args) => commands::report(&args),
+        Command::Status { config, socket, json } => {
+            let socket = match socket {
+                Some(socket) => socket,
+                None => commands::load(config.config.as_deref(), |_| {})?.settings.state.socket,
+            };
+            status::ask(&socket, json)
+        }
+        Command::Rules { command: RulesCommand::List { config } } => {
+            commands::rules(config.config.as_deref())
+        }
         Command::Geo { command: GeoCommand::Build { source, output, date } } => {
             commands::geo_build(&source, &output, &date)
         }
-        _ => Err(Fatal::Bug("not wired yet".into())),
+        Command::Lookup { config, addresses } => commands::lookup(config.config.as_deref(), &addresses),
+        Command::Completions { shell } => commands::completions(shell),
+        Command::Man { folder } => commands::man(&folder),
     }
 }
 

@@ -1,16 +1,60 @@
-//! The threads of one run: capture → classify → report, started, asked and joined here.
+//! The threads of one run: capture → classify → report; started, asked and joined here.
+//!
+//! A thread ends because its sender is gone: capture stops and drops its end of the channel, classify drains it,
+//! sends its last snapshot and drops its own end, report writes that and returns. Whoever spawns joins.
 
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::thread::JoinHandle;
+use std::time::Duration;
+
+use crossbeam_channel::{Receiver, RecvTimeoutError, Sender, bounded};
 use serde::{Deserialize, Serialize};
 
+use crate::classify::classifier::Classifier;
+use crate::classify::geo::Geo;
+use crate::config::Settings;
+use crate::handoff::{Parcel, Record};
+use crate::model::progress::Counters;
+use crate::report::ReportError;
+use crate::report::provenance::Provenance;
+use crate::report::writer::{Mode, Writer};
+use crate::tally::Snapshot;
+
+/// A snapshot at least so often: what a kill -9 may lose.
+const SNAPSHOT_EVERY: Duration = Duration::from_millis(500);
+/// Rows after which a replay hands a snapshot on, so that its memory stays bounded.
+const SNAPSHOT_ROWS: usize = 100_000;
+/// Pause before a write that failed is tried again.
+const RETRY_EVERY: Duration = Duration::from_secs(1);
+/// Tries of the last write when the daemon is told to stop: it must end within 10 s.
+const LAST_TRIES: u32 = 5;
+
 /// What the control plane may ask of a running pipeline.
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+#[derive(Debug)]
 pub enum Order {
-    /// Build new settings, rules and databases; keep the old where the new are bad.
-    Reload,
+    /// Use these settings and databases from now on.
+    Reload(Box<Reload>),
     /// Start a new part of the events file now.
     Rotate,
-    /// Drain, write and end.
-    Stop,
+}
+
+/// What a reload brings.
+#[derive(Debug)]
+pub struct Reload {
+    /// New settings.
+    pub settings: Arc<Settings>,
+    /// New databases.
+    pub geo: Geo,
+    /// What makes the numbers from now on.
+    pub provenance: Provenance,
+}
+
+/// To the report thread.
+enum Message {
+    Reload(Arc<Settings>, Provenance),
+    Rotate,
+    Snapshot(Box<Snapshot>),
 }
 
 /// One-shot state of the daemon, as `gatewatch status` gets it.
@@ -28,7 +72,7 @@ pub struct Status {
     pub counters: std::collections::BTreeMap<String, u64>,
     /// Attempts counted since the start.
     pub attempts: u64,
-    /// RFC 3339 time of the last snapshot that reached the disk.
+    /// How far the written tallies reach, RFC 3339.
     pub written: Option<String>,
     /// What is wrong, one line each.
     pub troubles: Vec<String>,
@@ -45,4 +89,246 @@ pub struct InterfaceStatus {
     pub name: String,
     /// Whether frames are being read from it.
     pub capturing: bool,
+}
+
+/// What the stages tell of themselves.
+#[derive(Debug, Default)]
+pub struct Shared {
+    /// Set to stop capture.
+    pub stop: AtomicBool,
+    /// Beats of capture, classify and report; each moves while its thread does.
+    beats: [AtomicU64; 3],
+    told: Mutex<Told>,
+}
+
+#[derive(Debug, Default)]
+struct Told {
+    counters: Counters,
+    attempts: u64,
+    written: Option<String>,
+    trouble: Option<String>,
+}
+
+/// A stage that beats.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+enum Stage {
+    Capture,
+    Classify,
+    Report,
+}
+
+impl Shared {
+    fn beat(&self, stage: Stage) {
+        if let Some(beats) = self.beats.get(stage as usize) {
+            beats.fetch_add(1, Ordering::Relaxed);
+        }
+    }
+
+    /// Beats of every stage, to see whether all of them move.
+    pub fn beats(&self) -> [u64; 3] {
+        [0, 1, 2].map(|at: usize| self.beats.get(at).map_or(0, |beats| beats.load(Ordering::Relaxed)))
+    }
+
+    fn told(&self) -> std::sync::MutexGuard<'_, Told> {
+        self.told.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Fills the part of a status that the stages know.
+    pub fn fill(&self, status: &mut Status) {
+        let told = self.told();
+        status.counters = told.counters.iter().map(|(row, value)| (row.name.to_owned(), value)).collect();
+        status.attempts = told.attempts;
+        status.written.clone_from(&told.written);
+        status.troubles.extend(told.trouble.clone());
+    }
+}
+
+/// Classify and report, running. Capture is started by live or replay, each in its own way.
+pub struct Stages {
+    classify: JoinHandle<()>,
+    report: JoinHandle<Result<Writer, ReportError>>,
+    orders: Sender<Order>,
+}
+
+fn spawn<T: Send + 'static>(
+    name: &str,
+    act: impl FnOnce() -> T + Send + 'static,
+) -> std::io::Result<JoinHandle<T>> {
+    std::thread::Builder::new().name(name.to_owned()).spawn(act)
+}
+
+impl Stages {
+    /// Starts both threads. The classifier takes records from `records`.
+    pub fn start(
+        classifier: Classifier,
+        writer: Writer,
+        mode: Mode,
+        records: Receiver<Parcel>,
+        shared: &Arc<Shared>,
+    ) -> std::io::Result<Self> {
+        // One snapshot under way and one waiting; a third merges into what the classifier holds.
+        let (to_report, messages) = bounded(1);
+        let (orders, orders_in) = bounded(8);
+        let report_shared = Arc::clone(shared);
+        let report = spawn("report", move || report(writer, &messages, &report_shared))?;
+        let classify_shared = Arc::clone(shared);
+        let classify = spawn("classify", move || {
+            Classify { classifier, mode, to_report, shared: classify_shared }.run(&records, &orders_in);
+        })?;
+        Ok(Self { classify, report, orders })
+    }
+
+    /// Hands an order to the classifier, which passes on what concerns the reporter. False where it is busy.
+    pub fn order(&self, order: Order) -> bool {
+        self.orders.try_send(order).is_ok()
+    }
+
+    /// Names of both threads.
+    pub const NAMES: [&'static str; 2] = ["classify", "report"];
+
+    /// Those of them that are at work.
+    pub fn unfinished(&self) -> impl Iterator<Item = &'static str> {
+        let finished = [self.classify.is_finished(), self.report.is_finished()];
+        Self::NAMES.into_iter().zip(finished).filter_map(|(name, finished)| (!finished).then_some(name))
+    }
+
+    /// Waits for both to end; capture must have dropped its end of the channel.
+    pub fn join(self) -> Result<Writer, String> {
+        self.classify.join().map_err(|_| "the classify thread panicked".to_owned())?;
+        let written = self.report.join().map_err(|_| "the report thread panicked".to_owned())?;
+        written.map_err(|error| error.to_string())
+    }
+}
+
+struct Classify {
+    classifier: Classifier,
+    mode: Mode,
+    to_report: Sender<Message>,
+    shared: Arc<Shared>,
+}
+
+impl Classify {
+    fn run(mut self, records: &Receiver<Parcel>, orders: &Receiver<Order>) {
+        let ticks = crossbeam_channel::tick(SNAPSHOT_EVERY);
+        loop {
+            crossbeam_channel::select! {
+                recv(records) -> parcel => match parcel {
+                    Ok(parcel) => self.take(parcel),
+                    Err(_) => break,
+                },
+                recv(orders) -> order => if let Ok(order) = order { self.obey(order) },
+                recv(ticks) -> _ => {
+                    self.shared.beat(Stage::Classify);
+                    if self.mode == Mode::Live {
+                        self.hand_on();
+                    }
+                }
+            }
+        }
+        let last = Box::new(self.classifier.take_snapshot());
+        // The reporter only goes after this sender is dropped.
+        let _ = self.to_report.send(Message::Snapshot(last));
+    }
+
+    fn take(&mut self, (worker, record): Parcel) {
+        match record {
+            Record::Attempt(attempt) => {
+                self.shared.told().attempts += 1;
+                self.classifier.attempt(attempt);
+            }
+            Record::Progress(progress) => {
+                self.shared.beat(Stage::Capture);
+                self.shared.told().counters.merge(&progress.counters);
+                self.classifier.progress(worker, &progress);
+            }
+        }
+        if self.mode == Mode::Replay && self.classifier.pending() >= SNAPSHOT_ROWS {
+            let snapshot = Box::new(self.classifier.take_snapshot());
+            let _ = self.to_report.send(Message::Snapshot(snapshot));
+        }
+    }
+
+    /// Hands a snapshot on, if the reporter has room; else it merges into the next.
+    fn hand_on(&mut self) {
+        if !self.to_report.is_full() {
+            let _ = self.to_report.try_send(Message::Snapshot(Box::new(self.classifier.take_snapshot())));
+        }
+    }
+
+    fn obey(&mut self, order: Order) {
+        match order {
+            Order::Reload(reload) => {
+                let Reload { settings, geo, provenance } = *reload;
+                self.classifier.reload(&settings, Some(geo));
+                let _ = self.to_report.send(Message::Reload(settings, provenance));
+            }
+            Order::Rotate => {
+                let _ = self.to_report.send(Message::Rotate);
+            }
+        }
+    }
+}
+
+/// The report thread: nothing it was given is ever dropped; a write that fails is tried again.
+fn report(mut writer: Writer, messages: &Receiver<Message>, shared: &Shared) -> Result<Writer, ReportError> {
+    loop {
+        let message = match messages.recv_timeout(RETRY_EVERY) {
+            Ok(message) => message,
+            Err(RecvTimeoutError::Timeout) => {
+                shared.beat(Stage::Report);
+                continue;
+            }
+            Err(RecvTimeoutError::Disconnected) => break,
+        };
+        shared.beat(Stage::Report);
+        match message {
+            Message::Reload(settings, provenance) => {
+                let reloaded = writer.reload(&settings.report, provenance);
+                note(shared, reloaded.as_ref().err());
+            }
+            Message::Rotate => writer.rotate(),
+            Message::Snapshot(mut snapshot) => {
+                insist(shared, || writer.record(&mut snapshot))?;
+                shared.told().written = Some(snapshot.watermark.to_string());
+                // A report that cannot be written now is written the next time; the tallies are safe.
+                let settled = writer.settle();
+                note(shared, settled.as_ref().err());
+            }
+        }
+    }
+    insist(shared, || writer.finish())?;
+    Ok(writer)
+}
+
+/// Tries until it works; once the daemon stops, only a few times more.
+fn insist(shared: &Shared, mut act: impl FnMut() -> Result<(), ReportError>) -> Result<(), ReportError> {
+    let mut last_tries = 0;
+    loop {
+        let Err(error) = act() else {
+            note(shared, None);
+            return Ok(());
+        };
+        note(shared, Some(&error));
+        if shared.stop.load(Ordering::Acquire) {
+            last_tries += 1;
+            if last_tries >= LAST_TRIES {
+                return Err(error);
+            }
+        }
+        shared.beat(Stage::Report);
+        std::thread::park_timeout(RETRY_EVERY);
+    }
+}
+
+/// Remembers what is wrong, and says so once per change.
+fn note(shared: &Shared, error: Option<&ReportError>) {
+    let now = error.map(ToString::to_string);
+    let mut told = shared.told();
+    if told.trouble != now {
+        match &now {
+            Some(error) => tracing::error!(error, "cannot write; tallies are kept in memory and tried again"),
+            None => tracing::info!("writing works again"),
+        }
+        told.trouble = now;
+    }
 }

@@ -22,14 +22,14 @@ pub struct Replayed {
     pub complaints: Vec<FileComplaint>,
 }
 
-/// Reads the files named by `inputs` (files, folders, `-`) through `filter` into `sink`.
+/// Reads the files `paths` (`-` is standard input) through `filter` into `sink`.
 ///
 /// Several files are merged by time stamp; between equal stamps the order of their names decides, so that the
 /// order of the arguments changes nothing.
-pub fn replay(inputs: &[PathBuf], filter: &str, sink: &mut impl Sink, stop: &AtomicBool) -> Replayed {
+pub fn replay(paths: &[PathBuf], filter: &str, sink: &mut impl Sink, stop: &AtomicBool) -> Replayed {
     let mut replayed = Replayed::default();
     let mut waiting = Vec::new();
-    for path in files(inputs, &mut replayed.complaints) {
+    for path in paths.iter().cloned() {
         match Source::open(&path, filter) {
             Ok(source) => {
                 replayed.files += 1;
@@ -138,13 +138,15 @@ fn merge(
     }
 }
 
-/// The files that `inputs` name, each once, in the order of their names.
-fn files(inputs: &[PathBuf], complaints: &mut Vec<FileComplaint>) -> Vec<PathBuf> {
+/// The files that `inputs` name (files, folders, `-`), each once, in the order of their names; and what is wrong
+/// with folders.
+pub fn listed(inputs: &[PathBuf]) -> (Vec<PathBuf>, Vec<FileComplaint>) {
     let mut found = BTreeSet::new();
+    let mut complaints = Vec::new();
     for input in inputs {
         if input.is_dir() {
             let before = found.len();
-            walk(input, DEPTH_MAX, &mut found, complaints);
+            walk(input, DEPTH_MAX, &mut found, &mut complaints);
             if found.len() == before {
                 let text =
                     format!("holds no capture file (*.{}, also with .gz or .zst)", ENDINGS.join(", *."));
@@ -154,7 +156,7 @@ fn files(inputs: &[PathBuf], complaints: &mut Vec<FileComplaint>) -> Vec<PathBuf
             found.insert(input.clone());
         }
     }
-    found.into_iter().collect()
+    (found.into_iter().collect(), complaints)
 }
 
 fn walk(folder: &Path, depth: usize, found: &mut BTreeSet<PathBuf>, complaints: &mut Vec<FileComplaint>) {

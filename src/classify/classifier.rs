@@ -182,13 +182,6 @@ impl Classifier {
         }
     }
 
-    /// A worker is gone: the others no longer wait for it.
-    pub fn leave(&mut self, worker: usize) {
-        if let Some(reached) = self.reached.get_mut(worker) {
-            *reached = Some(Timestamp(i64::MAX));
-        }
-    }
-
     /// Rows counted since the last snapshot.
     pub fn pending(&self) -> usize {
         self.delta.len()

@@ -5,9 +5,12 @@
 //! Must not know: any other room but model.
 
 pub mod capture;
+pub mod check;
 pub mod detect;
+pub mod load;
 pub mod memory;
 pub mod origin;
+pub mod print;
 pub mod report;
 pub mod site;
 pub mod size;
@@ -33,4 +36,32 @@ pub struct Settings {
     pub state: state::State,
     /// How much memory may be used.
     pub memory: memory::Memory,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const SHIPPED: &str = include_str!("../../config/gatewatch.toml");
+
+    #[test]
+    fn the_shipped_file_is_the_defaults() {
+        assert_eq!(toml::from_str::<Settings>(SHIPPED).unwrap(), Settings::default());
+    }
+
+    #[test]
+    fn the_shipped_file_states_every_key() {
+        let shipped: toml::Table = SHIPPED.parse().unwrap();
+        let toml::Value::Table(all) = toml::Value::try_from(Settings::default()).unwrap() else {
+            panic!("a table")
+        };
+        for (section, keys) in all {
+            for key in keys.as_table().into_iter().flatten().map(|(key, _)| key) {
+                assert!(
+                    shipped[&section].get(key).is_some(),
+                    "{section}.{key} is not in config/gatewatch.toml"
+                );
+            }
+        }
+    }
 }

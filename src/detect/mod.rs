@@ -36,6 +36,21 @@ pub struct Detector {
     set_hash: String,
 }
 
+/// One rule, for people.
+#[derive(Clone, Debug, PartialEq)]
+pub struct RuleInfo {
+    /// Stable id.
+    pub id: String,
+    /// Class it speaks for.
+    pub class: Class,
+    /// Certainty by itself, 0 to 1.
+    pub weight: f32,
+    /// Title.
+    pub title: String,
+    /// Whether it is in use.
+    pub enabled: bool,
+}
+
 /// Why a detection set cannot be used.
 #[derive(Debug, thiserror::Error)]
 pub enum DetectError {
@@ -63,6 +78,11 @@ impl Detector {
     /// What became of an attempt, as far as the reply shows it.
     pub fn outcome(&self, _class: Class, _status: Option<u16>, _body_start: &[u8]) -> Outcome {
         Outcome::Attempted
+    }
+
+    /// Every rule.
+    pub fn rules(&self) -> impl Iterator<Item = RuleInfo> + '_ {
+        std::iter::empty()
     }
 
     /// Hash of the whole set (rules, weights, versions of the detectors): a change is a break in the series.

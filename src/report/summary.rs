@@ -84,7 +84,6 @@ pub fn build(
     }
     let observed = watch.values().sum::<i64>() / MICROS_PER_SEC;
     let seconds = (span.to.0 - span.from.0) * 3_600;
-    let losses = losses(&counters);
     let declared = provenance.home_declared;
     let base = if declared { totals.overseas_attempts } else { tables.located };
     let origins = tables.origins(&sources, declared, base);
@@ -128,7 +127,7 @@ pub fn build(
             .map(|grade| fixed_row(&mut tables.grades, grade.name(), grade_title(grade)))
             .to_vec(),
         series: series(span, &tables.hours, &watch),
-        losses,
+        losses: losses(&counters),
         counters: counters
             .into_iter()
             .filter(|(name, _)| !is_loss(name) && !OTHER_LOSSES.contains(&name.as_str()))
@@ -402,10 +401,9 @@ fn step_kind(span: &Span) -> PeriodKind {
     match (span.kind, span.to.0 - span.from.0) {
         (Some(PeriodKind::Hour | PeriodKind::Day), _) => PeriodKind::Hour,
         (Some(PeriodKind::Month), _) => PeriodKind::Day,
-        (Some(PeriodKind::Year), _) => PeriodKind::Month,
         (None, hours) if hours <= 48 => PeriodKind::Hour,
         (None, hours) if hours <= 93 * 24 => PeriodKind::Day,
-        (None, _) => PeriodKind::Month,
+        _ => PeriodKind::Month,
     }
 }
 

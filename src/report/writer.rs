@@ -105,6 +105,11 @@ impl Writer {
         self.store.identities(limit)
     }
 
+    /// Remembers that a capture file, known by its hash, was counted whole.
+    pub fn remember_input(&self, sha256: &str) -> Result<(), ReportError> {
+        self.store.set_meta(&format!("input:{sha256}"), "")
+    }
+
     /// Takes new settings and provenance after a reload. The folders stay.
     pub fn reload(&mut self, settings: &Settings, provenance: Provenance) -> Result<(), ReportError> {
         let directory = std::mem::take(&mut self.setup.settings.directory);

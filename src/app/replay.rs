@@ -1,0 +1,157 @@
+//! `gatewatch replay`: capture files through the same path as live traffic.
+
+use std::fs::File;
+use std::io::Read;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
+
+use sha2::{Digest, Sha256};
+
+use crate::app::pipeline::{Shared, Stages};
+use crate::app::prepare;
+use crate::capture::file::FileComplaint;
+use crate::capture::replay::{Replayed, listed, replay};
+use crate::classify::classifier::Classifier;
+use crate::classify::geo::hex;
+use crate::classify::site::Fallback;
+use crate::config::Settings;
+use crate::exit::Fatal;
+use crate::handoff::{CHANNEL_RECORDS, Outbox, WhenFull, channel};
+use crate::inspect::{DetectorCell, Inspector, limits};
+use crate::report::store::Store;
+use crate::report::writer::{Mode, Setup, Writer};
+
+/// Replays `inputs` into the folder `output`. What could be read is counted and reported even where the result is an
+/// error that tells of the rest.
+pub fn run(settings: &Settings, config_hash: &str, inputs: &[PathBuf], output: &Path) -> Result<(), Fatal> {
+    let (paths, mut complaints) = listed(inputs);
+    let fresh = not_replayed_before(paths, output, &mut complaints)?;
+    if fresh.files.is_empty() {
+        return finish(&Replayed { files: fresh.known, complaints }, fresh.known);
+    }
+    let detector = prepare::detector(settings)?;
+    let geo = prepare::geo(settings)?;
+    let setup = Setup {
+        state: output.to_owned(),
+        settings: crate::config::report::Report { directory: output.to_owned(), ..settings.report.clone() },
+        keep_years: settings.state.keep_years,
+        mode: Mode::Replay,
+        provenance: prepare::provenance(settings, config_hash, &detector, &geo),
+    };
+    let (writer, repaired) = Writer::open(setup).map_err(|error| prepare::unwritable(&error))?;
+    for told in repaired {
+        tracing::warn!("{told}");
+    }
+    let mut classifier = Classifier::new(settings, geo, Fallback::Responders, 1, true);
+    let known =
+        writer.identities(classifier.identities_max()).map_err(|error| prepare::unwritable(&error))?;
+    classifier.preload(known);
+    let (sender, records) = channel(CHANNEL_RECORDS);
+    let shared = Arc::new(Shared::default());
+    let stages = Stages::start(classifier, writer, Mode::Replay, records, &shared)
+        .map_err(|error| Fatal::Os(format!("cannot start a thread: {error}")))?;
+    let memory = usize::try_from(settings.memory.limit.0).unwrap_or(usize::MAX);
+    let outbox = Outbox::new(sender, 0, WhenFull::Wait);
+    let mut inspector = Inspector::new(limits(memory), Arc::new(DetectorCell::new(detector)), outbox);
+    let paths: Vec<PathBuf> = fresh.files.iter().map(|(path, _)| path.clone()).collect();
+    let stop = AtomicBool::new(false);
+    let mut replayed = replay(&paths, &settings.capture.filter, &mut inspector, &stop);
+    inspector.finish();
+    drop(inspector);
+    let writer = stages.join().map_err(Fatal::Io)?;
+    for (_, hash) in fresh.files.iter().filter(|(_, hash)| !hash.is_empty()) {
+        writer.remember_input(hash).map_err(|error| prepare::unwritable(&error))?;
+    }
+    say_last_word(&writer)?;
+    complaints.append(&mut replayed.complaints);
+    finish(&Replayed { files: replayed.files, complaints }, fresh.known)
+}
+
+struct Fresh {
+    /// Files to read with their hash; empty for standard input, which can be hashed only while it is read.
+    files: Vec<(PathBuf, String)>,
+    /// Files that this folder has counted already.
+    known: usize,
+}
+
+/// Leaves out the files that an earlier replay into this folder has counted: their content is remembered by hash.
+fn not_replayed_before(
+    paths: Vec<PathBuf>,
+    output: &Path,
+    complaints: &mut Vec<FileComplaint>,
+) -> Result<Fresh, Fatal> {
+    let store = if output.join(crate::report::store::FILE_NAME).exists() {
+        Some(Store::open_to_read(output).map_err(|error| prepare::unwritable(&error))?)
+    } else {
+        None
+    };
+    let mut fresh = Fresh { files: Vec::new(), known: 0 };
+    for path in paths {
+        if path == Path::new("-") {
+            fresh.files.push((path, String::new()));
+            continue;
+        }
+        match hash_of(&path) {
+            Ok(hash) => {
+                let known = store
+                    .as_ref()
+                    .is_some_and(|store| store.meta(&format!("input:{hash}")).ok().flatten().is_some());
+                if known || fresh.files.iter().any(|(_, other)| *other == hash) {
+                    tracing::info!(file = %path.display(), "counted already in this folder, passed over");
+                    fresh.known += 1;
+                } else {
+                    fresh.files.push((path, hash));
+                }
+            }
+            Err(error) => complaints.push(FileComplaint {
+                path,
+                text: format!("cannot be read: {error}"),
+                missing: true,
+            }),
+        }
+    }
+    Ok(fresh)
+}
+
+fn hash_of(path: &Path) -> std::io::Result<String> {
+    let mut file = File::open(path)?;
+    if !file.metadata()?.is_file() {
+        // A pipe or device can be read only once: counted by identity, like standard input.
+        return Ok(String::new());
+    }
+    let mut hash = Sha256::new();
+    let mut buffer = vec![0; 1 << 20];
+    loop {
+        let count = file.read(&mut buffer)?;
+        if count == 0 {
+            return Ok(hex(&hash.finalize()));
+        }
+        hash.update(buffer.get(..count).unwrap_or_default());
+    }
+}
+
+/// Prints the sentence and where the report lies.
+#[expect(clippy::print_stdout, reason = "the result of the command")]
+pub fn say_last_word(writer: &Writer) -> Result<(), Fatal> {
+    if let Some((path, report)) = writer.last_word().map_err(|error| prepare::unwritable(&error))? {
+        println!("{}", report.headline.text);
+        println!("report: {}", path.display());
+    }
+    Ok(())
+}
+
+/// Every complaint is a line; the exit code is that of the worst.
+#[expect(clippy::print_stderr, reason = "complaints reach the operator here")]
+fn finish(replayed: &Replayed, known: usize) -> Result<(), Fatal> {
+    let describe = |complaint: &FileComplaint| format!("{} {}", complaint.path.display(), complaint.text);
+    let Some((last, others)) = replayed.complaints.split_last() else { return Ok(()) };
+    for complaint in others {
+        eprintln!("gatewatch: {}", describe(complaint));
+    }
+    let nothing_read = replayed.files == 0 && known == 0;
+    if nothing_read && replayed.complaints.iter().all(|complaint| complaint.missing) {
+        return Err(Fatal::NoInput(describe(last)));
+    }
+    Err(Fatal::Unusable(describe(last)))
+}

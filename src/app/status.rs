@@ -1,0 +1,132 @@
+//! The status socket: one JSON line to whoever connects. And its client, `gatewatch status`.
+
+use std::fmt::Write as _;
+use std::io::{Read, Write};
+use std::os::unix::fs::{FileTypeExt, PermissionsExt};
+use std::os::unix::net::UnixStream;
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::io::AsyncWriteExt;
+use tokio::net::UnixListener;
+use tokio::sync::Semaphore;
+
+use crate::app::live::Pipeline;
+use crate::app::pipeline::Status;
+use crate::exit::Fatal;
+
+/// Clients served at once; others wait in the kernel's queue.
+const CLIENTS_MAX: usize = 8;
+/// A client that does not read is dropped after this long.
+const CLIENT_TIMEOUT: Duration = Duration::from_secs(2);
+/// Longest answer that is read.
+const ANSWER_MAX_BYTES: u64 = 1 << 20;
+
+/// Removes the socket when the daemon ends.
+pub struct Server {
+    path: PathBuf,
+    task: tokio::task::JoinHandle<()>,
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        self.task.abort();
+        // One that stays is replaced at the next start.
+        let _ = std::fs::remove_file(&self.path);
+    }
+}
+
+/// Serves the status. A socket that cannot be made is told and costs the status, never the capture.
+pub fn serve(path: &Path, pipeline: Arc<Pipeline>) -> Option<Server> {
+    let listener = match bind(path) {
+        Ok(listener) => listener,
+        Err(error) => {
+            tracing::warn!(socket = %path.display(), %error, "no status socket; set state.socket to a folder that can be written");
+            return None;
+        }
+    };
+    let clients = Arc::new(Semaphore::new(CLIENTS_MAX));
+    let task = tokio::spawn(async move {
+        while let Ok(permit) = Arc::clone(&clients).acquire_owned().await {
+            let Ok((mut client, _)) = listener.accept().await else { continue };
+            let mut line = serde_json::to_string(&pipeline.status()).unwrap_or_default();
+            line.push('\n');
+            tokio::spawn(async move {
+                // A client that does not listen is its own problem.
+                let _ = tokio::time::timeout(CLIENT_TIMEOUT, client.write_all(line.as_bytes())).await;
+                drop(permit);
+            });
+        }
+    });
+    Some(Server { path: path.to_owned(), task })
+}
+
+fn bind(path: &Path) -> std::io::Result<UnixListener> {
+    if let Some(folder) = path.parent() {
+        std::fs::create_dir_all(folder)?;
+    }
+    // Only a socket is ever replaced: the path may be a mistake.
+    if std::fs::symlink_metadata(path).is_ok_and(|metadata| metadata.file_type().is_socket()) {
+        std::fs::remove_file(path)?;
+    }
+    let listener = UnixListener::bind(path)?;
+    std::fs::set_permissions(path, std::fs::Permissions::from_mode(0o660))?;
+    Ok(listener)
+}
+
+/// `gatewatch status`: prints the state; success only if the daemon is capturing.
+#[expect(clippy::print_stdout, reason = "the result of the command")]
+pub fn ask(path: &Path, json: bool) -> Result<ExitCode, Fatal> {
+    let line = read(path).map_err(|error| match error.kind() {
+        std::io::ErrorKind::PermissionDenied => Fatal::Permission(format!(
+            "{}: {error}; ask as root or in the group of the daemon",
+            path.display()
+        )),
+        _ => Fatal::DeviceLost(format!("{}: no daemon answers: {error}", path.display())),
+    })?;
+    let status: Status = serde_json::from_str(&line)
+        .map_err(|error| Fatal::Unusable(format!("{}: the answer is no status: {error}", path.display())))?;
+    println!("{}", if json { line.trim_end().to_owned() } else { describe(&status) });
+    let capturing = matches!(status.state.as_str(), "capturing" | "degraded");
+    Ok(if capturing { ExitCode::SUCCESS } else { ExitCode::from(69) })
+}
+
+fn read(path: &Path) -> std::io::Result<String> {
+    let mut stream = UnixStream::connect(path)?;
+    stream.set_read_timeout(Some(CLIENT_TIMEOUT))?;
+    stream.flush()?;
+    let mut line = String::new();
+    stream.take(ANSWER_MAX_BYTES).read_to_string(&mut line)?;
+    Ok(line)
+}
+
+fn describe(status: &Status) -> String {
+    let mut text = format!("{} since {}, gatewatch {}\n", status.state, status.started, status.version);
+    for interface in &status.interfaces {
+        let _ = writeln!(
+            text,
+            "interface {}: {}",
+            interface.name,
+            if interface.capturing { "capturing" } else { "not capturing" }
+        );
+    }
+    let _ = writeln!(
+        text,
+        "attempts {}, written up to {}",
+        status.attempts,
+        status.written.as_deref().unwrap_or("nothing yet")
+    );
+    for (name, value) in status.counters.iter().filter(|(_, value)| **value > 0) {
+        let _ = writeln!(text, "  {name} {value}");
+    }
+    for database in &status.databases {
+        let _ = writeln!(text, "database {database}");
+    }
+    for trouble in &status.troubles {
+        let _ = writeln!(text, "trouble: {trouble}");
+    }
+    let _ = write!(text, "detection set {}", status.detector_set);
+    text
+}

@@ -1,0 +1,154 @@
+//! Ranges and cross-checks. Each complaint is the dotted key and what was found and would be right.
+
+use std::collections::BTreeSet;
+use std::fmt::Display;
+
+use crate::config::Settings;
+use crate::config::size::Size;
+use crate::model::period::PeriodKind;
+use crate::model::place::Country;
+
+/// Names of report formats; the report room has the table, a test holds the two together.
+pub const FORMAT_NAMES: [&str; 5] = ["json", "csv", "text", "html", "md"];
+
+/// Every complaint.
+pub fn check(settings: &Settings) -> Vec<(String, String)> {
+    let mut found = Found(Vec::new());
+    let capture = &settings.capture;
+    found.range("capture.snaplen", capture.snaplen, 96, 262_144);
+    found.range("capture.buffer", capture.buffer, Size::mebibytes(1), Size(1 << 30));
+    found.range("capture.workers", capture.workers, 1, 1);
+    found.range("memory.limit", settings.memory.limit, Size::mebibytes(32), Size(64 << 30));
+    found.range("state.keep_years", settings.state.keep_years, 1, 100);
+    report(settings, &mut found);
+    sites(settings, &mut found);
+    origin(settings, &mut found);
+    found.0
+}
+
+/// Legal but unreasonable.
+pub fn warnings(settings: &Settings) -> Vec<String> {
+    let mut warnings = Vec::new();
+    if settings.origin.trusted_proxies.iter().any(|network| network.0.prefix_len() == 0) {
+        warnings.push(
+            "origin.trusted_proxies holds a whole address family: anybody can name any origin".to_owned(),
+        );
+    }
+    if settings.capture.snaplen < 1_514 {
+        warnings.push(format!(
+            "capture.snaplen = {} cuts ordinary frames: requests will be judged on a part",
+            settings.capture.snaplen
+        ));
+    }
+    for exception in &settings.detect.exception {
+        if *exception == crate::config::detect::Exception::default() {
+            warnings.push("a [[detect.exception]] without any key excepts everything".to_owned());
+        }
+    }
+    warnings
+}
+
+struct Found(Vec<(String, String)>);
+
+impl Found {
+    fn range<T: Copy + Display + PartialOrd>(&mut self, key: &str, value: T, low: T, high: T) {
+        if value < low || value > high {
+            let allowed = if low == high {
+                format!("only {low} is possible in this version")
+            } else {
+                format!("{low} to {high} is allowed")
+            };
+            self.add(key, format!("{value}: {allowed}"));
+        }
+    }
+
+    fn add(&mut self, key: &str, text: String) {
+        self.0.push((key.to_owned(), text));
+    }
+
+    fn one_of(&mut self, key: &str, values: &[String], allowed: &[&str]) {
+        for (at, value) in values.iter().enumerate() {
+            if !allowed.contains(&value.as_str()) {
+                self.add(
+                    &format!("{key}[{at}]"),
+                    format!("{value:?}: one of {} is allowed", allowed.join(", ")),
+                );
+            }
+        }
+    }
+}
+
+fn report(settings: &Settings, found: &mut Found) {
+    let report = &settings.report;
+    found.one_of("report.formats", &report.formats, &FORMAT_NAMES);
+    found.one_of("report.periods", &report.periods, &PeriodKind::ALL.map(PeriodKind::name));
+    found.range("report.incident_gap_mins", report.incident_gap_mins, 1, 1_440);
+    found.range("report.events_part", report.events_part, Size::mebibytes(1), Size(16 << 30));
+    found.range("report.keep_events_days", report.keep_events_days, 1, 36_500);
+    found.range("report.keep_reports_days", report.keep_reports_days, 1, 36_500);
+    found.range("report.compress_after_days", report.compress_after_days, 0, 36_500);
+    for (key, folder) in
+        [("report.directory", &report.directory), ("state.directory", &settings.state.directory)]
+    {
+        if folder.as_os_str().is_empty() {
+            found.add(key, "is empty: name a folder".to_owned());
+        }
+    }
+}
+
+fn sites(settings: &Settings, found: &mut Found) {
+    let mut names = BTreeSet::new();
+    for (at, site) in settings.site.iter().enumerate() {
+        let key = format!("site[{at}].name");
+        if site.name.trim().is_empty() || site.name.chars().any(char::is_control) {
+            found.add(&key, format!("{:?}: a name without control characters is needed", site.name));
+        } else if site.name.starts_with('(') {
+            found.add(&key, format!("{:?}: names in brackets are gatewatch's own rows", site.name));
+        } else if !names.insert(&site.name) {
+            found.add(&key, format!("{:?}: is the name of an earlier site", site.name));
+        }
+        if site.ports.contains(&0) {
+            found.add(&format!("site[{at}].ports"), "0: 1 to 65535 is allowed".to_owned());
+        }
+    }
+    for (at, exception) in settings.detect.exception.iter().enumerate() {
+        if let Some(site) = exception.site.as_ref().filter(|site| !names.contains(site)) {
+            found
+                .add(&format!("detect.exception[{at}].site"), format!("{site:?}: no [[site]] has that name"));
+        }
+    }
+}
+
+fn origin(settings: &Settings, found: &mut Found) {
+    for (at, code) in settings.origin.home.iter().enumerate() {
+        if let Err(error) = code.parse::<Country>() {
+            found.add(&format!("origin.home[{at}]"), error.to_string());
+        }
+    }
+    for (at, label) in settings.origin.label.iter().enumerate() {
+        if label.name.trim().is_empty() || label.name.chars().any(char::is_control) {
+            found.add(
+                &format!("origin.label[{at}].name"),
+                format!("{:?}: a name without control characters is needed", label.name),
+            );
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_format_names_are_those_of_the_table() {
+        assert_eq!(
+            crate::report::format::FORMATS.iter().map(|row| row.name).collect::<Vec<_>>(),
+            FORMAT_NAMES
+        );
+    }
+
+    #[test]
+    fn the_defaults_are_in_range() {
+        assert_eq!(check(&Settings::default()), []);
+    }
+}
