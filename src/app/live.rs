@@ -153,26 +153,26 @@ impl Pipeline {
             .iter()
             .map(|(name, thread)| InterfaceStatus { name: name.clone(), capturing: !thread.is_finished() })
             .collect();
-        let mut answer = Status {
+        let mut told = Status {
             version: env!("CARGO_PKG_VERSION").to_owned(),
             started: self.started.to_string(),
             detector_set: self.detectors.current().set_hash().to_owned(),
             databases: lock(&self.databases).clone(),
             ..Status::default()
         };
-        self.shared.fill(&mut answer);
+        self.shared.fill(&mut told);
         let word = if self.shared.stop.load(Ordering::Acquire) {
             "stopping"
         } else if !interfaces.iter().any(|interface| interface.capturing) {
             "starting"
-        } else if answer.troubles.is_empty() && self.is_running() {
+        } else if told.troubles.is_empty() && self.is_running() {
             "capturing"
         } else {
             "degraded"
         };
-        word.clone_into(&mut answer.state);
-        answer.interfaces = interfaces;
-        answer
+        word.clone_into(&mut told.state);
+        told.interfaces = interfaces;
+        told
     }
 
     /// Tells capture to stop; the other stages follow.

@@ -1,17 +1,86 @@
 //! Request → verdict.
 //!
-//! Owns the rules, the semantic detectors, the decoded views and the score. A verdict depends on the
-//! request and its reply alone: no history, no order, no clock. Must not know: packets, flows, origins, files
-//! other than rule files.
+//! Owns the rules, the decoded views and the score. A verdict depends on the request and its reply alone: no history, no
+//! order, no clock. Must not know: packets, flows, origins, files other than rule files.
 
-pub mod finding;
+pub mod exception;
+pub mod excerpt;
+pub mod rules;
+pub mod score;
+pub mod split;
+pub mod value;
+pub mod views;
 
 use std::net::SocketAddr;
+use std::path::PathBuf;
+
+use sha2::{Digest, Sha256};
 
 use crate::config::Settings;
+use crate::config::detect::Detect;
+use crate::detect::exception::Exceptions;
+use crate::detect::rules::RuleSet;
+use crate::detect::score::{Found, Scorer};
+use crate::detect::value::{ValueKind, asks_for_another_host, location_factor};
 use crate::model::attempt::{Judgement, Outcome};
 use crate::model::class::Class;
-use crate::protocol::request::Request;
+use crate::protocol::request::{Defects, Request};
+
+/// Folder of the operator's rule files; it need not exist.
+const RULES_FOLDER: &str = "/etc/gatewatch/rules";
+/// Beginning and end of a long value that are judged, so that padding does not hide a payload.
+const VALUE_HEAD_BYTES: usize = 6 << 10;
+const VALUE_TAIL_BYTES: usize = 2 << 10;
+/// Least score of a suspicious request.
+const SUSPICIOUS: f32 = 0.60;
+/// Version of what is judged outside the rule files; part of the set's hash.
+const ENGINE_VERSION: &str = "engine 1";
+
+/// What is judged from the form of a request, not from its values.
+pub const FORM_RULES: &[(&str, Class, f32, &str, Form)] = &[
+    (
+        "smuggle.length-and-encoding",
+        Class::WebSmuggle,
+        0.93,
+        "Content-Length and Transfer-Encoding together",
+        Form::Defect(Defects::LENGTH_AND_ENCODING),
+    ),
+    (
+        "smuggle.transfer-encoding",
+        Class::WebSmuggle,
+        0.92,
+        "Odd or repeated Transfer-Encoding",
+        Form::Defect(Defects::TRANSFER_ENCODING),
+    ),
+    (
+        "smuggle.content-length",
+        Class::WebSmuggle,
+        0.92,
+        "Contradicting Content-Length",
+        Form::Defect(Defects::CONTENT_LENGTH),
+    ),
+    ("protocol.nul", Class::WebProtocol, 0.91, "NUL byte in the head", Form::Defect(Defects::NUL)),
+    (
+        "protocol.overlap",
+        Class::WebProtocol,
+        0.91,
+        "Two copies of the same bytes differ",
+        Form::Defect(Defects::CONFLICTING_OVERLAP),
+    ),
+    ("proxy.absolute", Class::WebProxyprobe, 0.92, "Request for another host", Form::OtherHost),
+    ("proxy.connect", Class::WebProxyprobe, 0.92, "CONNECT to a server that is no proxy", Form::Connect),
+];
+
+/// How a rule of form is told.
+#[derive(Clone, Copy, Debug)]
+pub enum Form {
+    /// The method CONNECT.
+    Connect,
+    /// A defect that the parser marked.
+    Defect(Defects),
+    /// An absolute target that names another host than `Host`.
+    OtherHost,
+}
 
 /// What a request was judged.
 #[derive(Clone, Debug, PartialEq)]
@@ -28,12 +97,12 @@ pub enum Verdict {
 
 /// Buffers that one worker reuses from request to request.
 #[derive(Debug, Default)]
-pub struct Scratch {}
-
-/// The compiled detection set; shared by all workers.
-#[derive(Debug)]
-pub struct Detector {
-    set_hash: String,
+pub struct Scratch {
+    once: Vec<u8>,
+    deep: Vec<u8>,
+    spare: Vec<u8>,
+    candidates: Vec<u32>,
+    found: Vec<Found>,
 }
 
 /// One rule, for people.
@@ -55,38 +124,238 @@ pub struct RuleInfo {
 #[derive(Debug, thiserror::Error)]
 pub enum DetectError {
     /// A rule file cannot be read or is wrong.
-    #[error("{file}: {complaint}")]
+    #[error("rules {file}: {complaint}")]
     Rules {
-        /// The file, or `built-in`.
+        /// The file, or the name of a built-in pack.
         file: String,
         /// What was found and what would be right.
         complaint: String,
     },
+    /// A setting names a rule that does not exist.
+    #[error("{key}: {rule:?} is no rule; \"gatewatch rules list\" prints them")]
+    UnknownRule {
+        /// The setting.
+        key: &'static str,
+        /// What it names.
+        rule: String,
+    },
+}
+
+/// The compiled detection set; shared by all workers.
+#[derive(Debug)]
+pub struct Detector {
+    rules: RuleSet,
+    disabled: Vec<String>,
+    exceptions: Exceptions,
+    threshold: f32,
+    set_hash: String,
 }
 
 impl Detector {
-    /// Compiles the built-in rules and those of `settings.detect.rules`.
-    pub fn new(_settings: &Settings) -> Result<Self, DetectError> {
-        Ok(Self { set_hash: String::new() })
+    /// Compiles the built-in rules and those of the operator.
+    pub fn new(settings: &Settings) -> Result<Self, DetectError> {
+        let rules = RuleSet::load(&rule_files(&settings.detect))?;
+        let detector = Self {
+            set_hash: set_hash(&rules, &settings.detect.disable),
+            rules,
+            disabled: settings.detect.disable.clone(),
+            exceptions: Exceptions::new(&settings.detect.exception, &settings.site),
+            threshold: settings.detect.sensitivity.threshold(),
+        };
+        let known = |id: &String| detector.rules().any(|rule| rule.id == *id);
+        let excepted = settings.detect.exception.iter().filter_map(|exception| exception.rule.as_ref());
+        let named = settings.detect.disable.iter().map(|id| ("detect.disable", id));
+        if let Some((key, rule)) =
+            named.chain(excepted.map(|id| ("detect.exception", id))).find(|(_, id)| !known(id))
+        {
+            return Err(DetectError::UnknownRule { key, rule: rule.clone() });
+        }
+        Ok(detector)
     }
 
     /// Judges a request that was sent to `server`.
-    pub fn judge(&self, _request: &Request<'_>, _server: SocketAddr, _scratch: &mut Scratch) -> Verdict {
-        Verdict::Clean
+    pub fn judge(&self, request: &Request<'_>, server: SocketAddr, scratch: &mut Scratch) -> Verdict {
+        let Scratch { once, deep, spare, candidates, found } = scratch;
+        found.clear();
+        split::values(request, &mut |kind, name, sent| {
+            for sent in head_and_tail(sent) {
+                let mut look = |view: &[u8]| self.look(view, (kind, name), request, candidates, found);
+                let (encoded, plus) = kind.encoding();
+                look(sent);
+                let changed = encoded && views::percent(sent, plus, once);
+                let view = if changed { once.as_slice() } else { sent };
+                if changed {
+                    look(view);
+                }
+                if views::may_be_deep(view) && views::deep(view, deep, spare) {
+                    look(deep);
+                }
+            }
+        });
+        self.judge_form(request, found);
+        if found.is_empty() {
+            return Verdict::Clean;
+        }
+        self.verdict(request, server, found)
+    }
+
+    fn verdict(&self, request: &Request<'_>, server: SocketAddr, found: &[Found]) -> Verdict {
+        let mut scorer = Scorer::default();
+        let mut without = Scorer::default();
+        for finding in found {
+            scorer.add(finding);
+            if !self.exceptions.cover(finding, request, server) {
+                without.add(finding);
+            }
+        }
+        if without.score() >= self.threshold {
+            return Verdict::Attack(
+                without.judgement(found, |finding| !self.exceptions.cover(finding, request, server)),
+            );
+        }
+        if scorer.score() >= self.threshold {
+            Verdict::Excepted
+        } else if scorer.score() >= SUSPICIOUS {
+            Verdict::Suspicious
+        } else {
+            Verdict::Clean
+        }
+    }
+
+    /// Looks at one view of one value.
+    fn look(
+        &self,
+        view: &[u8],
+        (kind, name): (ValueKind, &[u8]),
+        request: &Request<'_>,
+        candidates: &mut Vec<u32>,
+        found: &mut Vec<Found>,
+    ) {
+        self.rules.find(view, kind, name, candidates, |hit| {
+            let Some(rule) = self.rules.rules().get(hit.rule) else { return };
+            let wrong_method = !rule.methods.is_empty()
+                && !rule.methods.iter().any(|method| method.as_bytes() == request.method);
+            if wrong_method
+                || self.disabled.iter().any(|id| **id == *rule.id)
+                || found.len() >= score::FOUND_MAX
+            {
+                return;
+            }
+            let weight = rule.weight * location_factor(kind, name, rule.weight, view);
+            // The same rule in another view of the same value says nothing new.
+            if let Some(known) =
+                found.iter_mut().find(|known| known.rule == rule.id && known.is_at(kind, name))
+            {
+                known.weight = known.weight.max(weight);
+                return;
+            }
+            found.push(Found::new(rule, weight, (kind, name), excerpt::around(view, hit.at, hit.len, name)));
+        });
+    }
+
+    fn judge_form(&self, request: &Request<'_>, found: &mut Vec<Found>) {
+        for (id, class, weight, _, form) in FORM_RULES {
+            let fires = match form {
+                Form::Connect => request.method == b"CONNECT",
+                Form::Defect(defect) => request.defects.contains(*defect),
+                Form::OtherHost => asks_for_another_host(request),
+            };
+            if fires && !self.disabled.iter().any(|disabled| disabled == id) {
+                found.push(Found::of_form(id, *class, *weight, excerpt::head_of(request)));
+            }
+        }
     }
 
     /// What became of an attempt, as far as the reply shows it.
-    pub fn outcome(&self, _class: Class, _status: Option<u16>, _body_start: &[u8]) -> Outcome {
-        Outcome::Attempted
+    #[expect(clippy::unused_self, reason = "the markers will come from the rules")]
+    pub fn outcome(&self, _class: Class, status: Option<u16>, body_start: &[u8]) -> Outcome {
+        const MARKERS: [&[u8]; 7] = [
+            b"root:x:0:",
+            b"uid=0(",
+            b"You have an error in your SQL syntax",
+            b"[boot loader]",
+            b"; for 16-bit app support",
+            b"ORA-01756",
+            b"unclosed quotation mark",
+        ];
+        match status {
+            Some(400..=599) => Outcome::Refused,
+            Some(200..=299)
+                if MARKERS.iter().any(|marker| memchr::memmem::find(body_start, marker).is_some()) =>
+            {
+                Outcome::LikelySuccess
+            }
+            _ => Outcome::Attempted,
+        }
     }
 
     /// Every rule.
     pub fn rules(&self) -> impl Iterator<Item = RuleInfo> + '_ {
-        std::iter::empty()
+        let enabled = |id: &str| !self.disabled.iter().any(|disabled| disabled == id);
+        let patterns = self.rules.rules().iter().map(move |rule| RuleInfo {
+            id: rule.id.to_string(),
+            class: rule.class,
+            weight: rule.weight,
+            title: if rule.cve.is_empty() {
+                rule.title.clone()
+            } else {
+                format!("{} ({})", rule.title, rule.cve.join(", "))
+            },
+            enabled: enabled(&rule.id),
+        });
+        let forms = FORM_RULES.iter().map(move |(id, class, weight, title, _)| RuleInfo {
+            id: (*id).to_owned(),
+            class: *class,
+            weight: *weight,
+            title: (*title).to_owned(),
+            enabled: enabled(id),
+        });
+        patterns.chain(forms)
     }
 
-    /// Hash of the whole set (rules, weights, versions of the detectors): a change is a break in the series.
+    /// Hash of the whole set (rules, weights, engine): a change is a break in the series.
     pub fn set_hash(&self) -> &str {
         &self.set_hash
     }
 }
+
+/// A value whole, or its head and its tail.
+fn head_and_tail(value: &[u8]) -> impl Iterator<Item = &[u8]> {
+    let whole = value.len() <= VALUE_HEAD_BYTES + VALUE_TAIL_BYTES;
+    let head = if whole { value } else { value.get(..VALUE_HEAD_BYTES).unwrap_or(value) };
+    let tail = if whole { None } else { value.get(value.len() - VALUE_TAIL_BYTES..) };
+    std::iter::once(head).chain(tail).filter(|part| !part.is_empty())
+}
+
+fn rule_files(settings: &Detect) -> Vec<PathBuf> {
+    let mut files: Vec<PathBuf> = std::fs::read_dir(RULES_FOLDER)
+        .map(|entries| entries.filter_map(|entry| Some(entry.ok()?.path())).collect())
+        .unwrap_or_default();
+    files.retain(|path| path.extension().is_some_and(|ending| ending == "toml"));
+    files.sort();
+    files.extend(settings.rules.iter().cloned());
+    files
+}
+
+fn set_hash(rules: &RuleSet, disabled: &[String]) -> String {
+    let mut hash = Sha256::new();
+    hash.update(ENGINE_VERSION);
+    for (id, _, weight, ..) in FORM_RULES {
+        hash.update(id);
+        hash.update(weight.to_be_bytes());
+    }
+    for rule in rules.rules() {
+        hash.update(&rule.source);
+    }
+    for id in disabled {
+        hash.update(id);
+    }
+    hash.finalize().iter().take(8).fold(String::new(), |mut text, byte| {
+        use std::fmt::Write;
+        let _ = write!(text, "{byte:02x}");
+        text
+    })
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,308 @@
+//! Pattern rules: TOML in, compiled matchers out.
+//!
+//! A rule names literals of which one must occur, so that one pass of a literal automaton over a value finds the few
+//! candidates, and each of these is verified by one bounded regular expression. There is no union of regular expressions:
+//! over bytes that an attacker chooses it costs milliseconds a request.
+
+use std::path::Path;
+use std::sync::Arc;
+
+use aho_corasick::AhoCorasick;
+use regex_automata::meta::Regex;
+use regex_automata::util::syntax;
+use serde::Deserialize;
+
+use crate::detect::DetectError;
+use crate::detect::value::ValueKind;
+use crate::model::class::Class;
+
+/// The built-in packs.
+const BUILT_IN: &[(&str, &str)] = &[
+    ("injection.toml", include_str!("../../config/rules/injection.toml")),
+    ("files.toml", include_str!("../../config/rules/files.toml")),
+    ("code.toml", include_str!("../../config/rules/code.toml")),
+    ("probes.toml", include_str!("../../config/rules/probes.toml")),
+    ("products.toml", include_str!("../../config/rules/products.toml")),
+];
+
+/// Memory of one compiled expression at most.
+const REGEX_MAX_BYTES: usize = 4 << 20;
+/// Memory that one expression may use while it runs.
+const REGEX_CACHE_BYTES: usize = 256 << 10;
+/// Rules in all files together.
+const RULES_MAX: usize = 20_000;
+/// Shortest literal. One byte is for the few marks that are rare by themselves, such as `~`.
+const LITERAL_MIN_BYTES: usize = 1;
+
+/// What `<ws>` in an expression stands for: what a database takes for white space, comments included.
+const WHITE_SPACE: &str = r"(?:[\s\x00\x0b\xa0+]|/\*[^*]{0,64}\*/)";
+
+/// Where a rule looks.
+#[derive(Clone, Copy, Debug, Deserialize, Eq, PartialEq)]
+#[serde(rename_all = "kebab-case")]
+pub enum On {
+    /// Values of parameters: query, form, JSON, XML.
+    Arg,
+    /// A body without structure, and the content of uploads.
+    Body,
+    /// Values of cookies.
+    Cookie,
+    /// Header fields, `User-Agent` and `Referer` included.
+    Header,
+    /// Names of parameters, keys of JSON.
+    Name,
+    /// The path.
+    Path,
+    /// The `Referer`.
+    Referer,
+    /// The `User-Agent`.
+    UserAgent,
+}
+
+impl On {
+    /// Whether a value of that kind and name is looked at.
+    pub fn covers(self, kind: ValueKind, name: &[u8]) -> bool {
+        match self {
+            Self::Arg => {
+                matches!(kind, ValueKind::Form | ValueKind::Json | ValueKind::Query | ValueKind::Xml)
+            }
+            Self::Body => kind == ValueKind::Body,
+            Self::Cookie => kind == ValueKind::Cookie,
+            Self::Header => kind == ValueKind::Header,
+            Self::Name => kind == ValueKind::Name,
+            Self::Path => kind == ValueKind::Path,
+            Self::Referer => kind == ValueKind::Header && name.eq_ignore_ascii_case(b"referer"),
+            Self::UserAgent => kind == ValueKind::Header && name.eq_ignore_ascii_case(b"user-agent"),
+        }
+    }
+}
+
+/// A rule as it is written.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct RawRule {
+    id: String,
+    class: String,
+    weight: f32,
+    title: String,
+    on: Vec<On>,
+    lits: Vec<String>,
+    regex: String,
+    #[serde(default)]
+    method: Vec<String>,
+    #[serde(default)]
+    cve: Vec<String>,
+    /// Requests that must fire; tests run them.
+    #[serde(default)]
+    fires: Vec<String>,
+    /// Requests that must stay quiet.
+    #[serde(default)]
+    quiet: Vec<String>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct RawFile {
+    #[serde(default)]
+    rule: Vec<RawRule>,
+}
+
+/// A compiled rule.
+#[derive(Debug)]
+pub struct Rule {
+    /// Stable id.
+    pub id: Arc<str>,
+    /// Class it speaks for.
+    pub class: Class,
+    /// Certainty by itself.
+    pub weight: f32,
+    /// Title.
+    pub title: String,
+    /// Where it looks.
+    pub on: Vec<On>,
+    /// Methods it is limited to; empty: all.
+    pub methods: Vec<String>,
+    /// CVE numbers.
+    pub cve: Vec<String>,
+    /// Requests that must fire, and that must stay quiet.
+    pub examples: (Vec<String>, Vec<String>),
+    regex: Regex,
+    /// What the hash of the set is taken over.
+    pub source: String,
+}
+
+/// All rules with their literal automaton.
+#[derive(Debug)]
+pub struct RuleSet {
+    rules: Vec<Rule>,
+    literals: AhoCorasick,
+    /// Rules of each literal.
+    owners: Vec<Vec<u32>>,
+}
+
+/// One match.
+#[derive(Clone, Copy, Debug)]
+pub struct Match {
+    /// Index of the rule.
+    pub rule: usize,
+    /// First byte of the match in the view.
+    pub at: usize,
+    /// Length of the match.
+    pub len: usize,
+}
+
+fn wrong(file: &str, complaint: String) -> DetectError {
+    DetectError::Rules { file: file.to_owned(), complaint }
+}
+
+impl RuleSet {
+    /// Compiles the built-in packs and further files.
+    pub fn load(files: &[impl AsRef<Path>]) -> Result<Self, DetectError> {
+        let mut rules = Vec::new();
+        let mut literals: Vec<(String, u32)> = Vec::new();
+        for (name, text) in BUILT_IN {
+            add_file(name, text, &mut rules, &mut literals)?;
+        }
+        for file in files {
+            let name = file.as_ref().display().to_string();
+            let text = std::fs::read_to_string(file)
+                .map_err(|error| wrong(&name, format!("cannot be read: {error}")))?;
+            add_file(&name, &text, &mut rules, &mut literals)?;
+        }
+        literals.sort();
+        let mut texts: Vec<String> = Vec::new();
+        let mut owners: Vec<Vec<u32>> = Vec::new();
+        for (literal, rule) in literals {
+            if texts.last() == Some(&literal) {
+                if let Some(last) = owners.last_mut() {
+                    last.push(rule);
+                }
+            } else {
+                texts.push(literal);
+                owners.push(vec![rule]);
+            }
+        }
+        let automaton = AhoCorasick::builder()
+            .ascii_case_insensitive(true)
+            .build(&texts)
+            .map_err(|error| wrong("rules", format!("literals: {error}")))?;
+        Ok(Self { rules, literals: automaton, owners })
+    }
+
+    /// Every rule.
+    pub fn rules(&self) -> &[Rule] {
+        &self.rules
+    }
+
+    /// Finds the rules that match a value in one view.
+    pub fn find(
+        &self,
+        view: &[u8],
+        kind: ValueKind,
+        name: &[u8],
+        candidates: &mut Vec<u32>,
+        mut take: impl FnMut(Match),
+    ) {
+        candidates.clear();
+        for hit in self.literals.find_overlapping_iter(view) {
+            let owners = self.owners.get(hit.pattern().as_usize()).map(Vec::as_slice).unwrap_or_default();
+            for owner in owners {
+                if !candidates.contains(owner) {
+                    candidates.push(*owner);
+                }
+            }
+        }
+        for index in candidates.iter().map(|index| *index as usize) {
+            let Some(rule) = self.rules.get(index) else { continue };
+            if rule.on.iter().any(|on| on.covers(kind, name))
+                && let Some(found) = rule.regex.find(view)
+            {
+                take(Match { rule: index, at: found.start(), len: found.len() });
+            }
+        }
+    }
+}
+
+fn add_file(
+    name: &str,
+    text: &str,
+    rules: &mut Vec<Rule>,
+    literals: &mut Vec<(String, u32)>,
+) -> Result<(), DetectError> {
+    let file: RawFile = toml::from_str(text).map_err(|error| {
+        let (place, message) = crate::config::load::explain(text, &error);
+        wrong(name, format!("{place}: {message}"))
+    })?;
+    for raw in file.rule {
+        let rule = compile(name, raw, rules, literals)?;
+        rules.push(rule);
+    }
+    Ok(())
+}
+
+fn compile(
+    file: &str,
+    raw: RawRule,
+    known: &[Rule],
+    literals: &mut Vec<(String, u32)>,
+) -> Result<Rule, DetectError> {
+    let complain = |text: String| wrong(file, format!("rule {:?}: {text}", raw.id));
+    let class = Class::from_id(&raw.class)
+        .ok_or_else(|| complain(format!("class {:?} is not in the class table", raw.class)))?;
+    if !(0.0..=1.0).contains(&raw.weight) {
+        return Err(complain(format!("weight {}: 0 to 1 is allowed", raw.weight)));
+    }
+    if known.len() >= RULES_MAX {
+        return Err(complain(format!("is one more than the {RULES_MAX} rules that are allowed")));
+    }
+    if known.iter().any(|other| *other.id == *raw.id) {
+        return Err(complain("the id is taken by an earlier rule".into()));
+    }
+    if raw.on.is_empty() || raw.lits.is_empty() {
+        return Err(complain("\"on\" and \"lits\" need one entry at least".into()));
+    }
+    for literal in &raw.lits {
+        if literal.len() < LITERAL_MIN_BYTES {
+            return Err(complain(format!("literal {literal:?} is empty")));
+        }
+        literals.push((literal.to_ascii_lowercase(), known.len() as u32));
+    }
+    let pattern = raw.regex.replace("<ws>", WHITE_SPACE);
+    let regex = Regex::builder()
+        .configure(
+            Regex::config()
+                .nfa_size_limit(Some(REGEX_MAX_BYTES))
+                .hybrid_cache_capacity(REGEX_CACHE_BYTES)
+                .utf8_empty(false),
+        )
+        .syntax(
+            syntax::Config::new()
+                .unicode(false)
+                .utf8(false)
+                .case_insensitive(true)
+                .dot_matches_new_line(true),
+        )
+        .build(&pattern)
+        .map_err(|error| {
+            complain(format!(
+                "regex: {}",
+                error.syntax_error().map_or_else(|| error.to_string(), ToString::to_string)
+            ))
+        })?;
+    let source = format!(
+        "{}\n{}\n{}\n{:?}\n{:?}\n{}\n{:?}\n",
+        raw.id, raw.class, raw.weight, raw.on, raw.lits, raw.regex, raw.method
+    );
+    Ok(Rule {
+        id: raw.id.as_str().into(),
+        class,
+        weight: raw.weight,
+        title: raw.title,
+        on: raw.on,
+        methods: raw.method,
+        cve: raw.cve,
+        examples: (raw.fires, raw.quiet),
+        regex,
+        source,
+    })
+}
