@@ -15,12 +15,11 @@ pub struct Space {
 }
 
 const fn space(country: &'static str, v4: ([u8; 4], u32), v6: ([u16; 3], u32)) -> Space {
-    let ([a, b, c, d], v4_bits) = v4;
-    let ([e, f, g], v6_bits) = v6;
+    let (head, v6_bits) = v6;
     Space {
         country,
-        v4: (Ipv4Addr::new(a, b, c, d), v4_bits),
-        v6: (Ipv6Addr::new(e, f, g, 0, 0, 0, 0, 0), v6_bits),
+        v4: (Ipv4Addr::from_bits(u32::from_be_bytes(v4.0)), v4.1),
+        v6: (Ipv6Addr::new(head[0], head[1], head[2], 0, 0, 0, 0, 0), v6_bits),
     }
 }
 
@@ -70,7 +69,8 @@ impl Space {
     pub fn source(&self, rank: u64, six: bool) -> IpAddr {
         let mut random = Random::keyed(&[u64::from(self.v4.0.to_bits()), rank]);
         if six {
-            let host = (u128::from(random.next()) << 64 | u128::from(random.next())) & (u128::MAX >> self.v6.1);
+            let host =
+                (u128::from(random.next()) << 64 | u128::from(random.next())) & (u128::MAX >> self.v6.1);
             IpAddr::V6(Ipv6Addr::from_bits(self.v6.0.to_bits() | host))
         } else {
             // Not the network's own address: a source ends in 1 to 254.

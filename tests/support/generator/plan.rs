@@ -60,6 +60,7 @@ pub struct Noise {
 
 /// How conversations look.
 #[derive(Clone, Debug, Deserialize)]
+#[expect(clippy::struct_field_names, reason = "the unit stands last")]
 #[serde(deny_unknown_fields)]
 pub struct Shape {
     /// Percentage of requests that follow another one in the same conversation.
@@ -96,7 +97,8 @@ impl Plan {
         if plan.trend.is_empty() || plan.site.is_empty() || plan.kinds.is_empty() {
             return Err("a plan needs at least one month in trend, one [[site]] and one kind".to_owned());
         }
-        if let Some(country) = plan.attempts.keys().chain([&plan.home]).find(|code| Space::of(code).is_none()) {
+        if let Some(country) = plan.attempts.keys().chain([&plan.home]).find(|code| Space::of(code).is_none())
+        {
             return Err(format!("no address space is known for country {country:?}; see countries.rs"));
         }
         Ok(plan)
@@ -114,7 +116,8 @@ impl Plan {
 
     /// Every stream of the plan: what it is and how many requests it holds.
     pub fn streams(&self) -> Vec<(Stream, u64)> {
-        let attacks = self.attempts.iter().filter_map(|(code, count)| Some((Stream::Attack(Space::of(code)?), *count)));
+        let attacks =
+            self.attempts.iter().filter_map(|(code, count)| Some((Stream::Attack(Space::of(code)?), *count)));
         let noise = [
             (Stream::Benign, self.noise.benign),
             (Stream::ForgedSyn, self.noise.forged_syns),
@@ -125,14 +128,11 @@ impl Plan {
 
     /// The settings under which gatewatch sees the plan's sites and home.
     pub fn settings(&self) -> String {
-        let mut text = format!("[origin]\nhome = [{:?}]\n", self.home);
-        for site in &self.site {
-            text.push_str(&format!(
-                "\n[[site]]\nname = {:?}\naddresses = [\"{}\", \"{}\"]\nports = [80]\n",
-                site.name, site.v4, site.v6
-            ));
-        }
-        text
+        let sites = self.site.iter().map(|site| {
+            let Site { name, v4, v6, .. } = site;
+            format!("\n[[site]]\nname = {name:?}\naddresses = [\"{v4}\", \"{v6}\"]\nports = [80]\n")
+        });
+        std::iter::once(format!("[origin]\nhome = [{:?}]\n", self.home)).chain(sites).collect()
     }
 }
 

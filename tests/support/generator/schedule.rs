@@ -26,7 +26,7 @@ pub struct Month {
     /// Its first day.
     pub first: Date,
     /// Seconds since 1970 of its beginning.
-    pub start: i64,
+    pub start: u64,
     /// Its length.
     pub hours: u64,
 }
@@ -42,13 +42,16 @@ pub struct Schedule<'p> {
 
 /// Requests of one conversation at most.
 const EXCHANGES_MAX: usize = 8;
-const HOUR_MICROS: i64 = 3_600_000_000;
+const HOUR_MICROS: u64 = 3_600_000_000;
 
 impl<'p> Schedule<'p> {
     /// Lays a plan out.
     pub fn of(plan: &'p Plan) -> Self {
-        let streams =
-            plan.streams().into_iter().map(|(stream, total)| (stream, apportion(total, &plan.trend))).collect();
+        let streams = plan
+            .streams()
+            .into_iter()
+            .map(|(stream, total)| (stream, apportion(total, &plan.trend)))
+            .collect();
         Self { plan, months: months_of(plan), streams, port: 0 }
     }
 
@@ -60,7 +63,10 @@ impl<'p> Schedule<'p> {
     /// Every hour in order.
     pub fn slots(&self) -> impl Iterator<Item = Slot> + use<> {
         let hours: Vec<u64> = self.months.iter().map(|month| month.hours).collect();
-        hours.into_iter().enumerate().flat_map(|(month, hours)| (0..hours).map(move |hour| Slot { month, hour }))
+        hours
+            .into_iter()
+            .enumerate()
+            .flat_map(|(month, hours)| (0..hours).map(move |hour| Slot { month, hour }))
     }
 
     /// The packets of one hour in order of time.
@@ -119,17 +125,23 @@ impl<'p> Schedule<'p> {
         let six = random.chance(plan.shape.ipv6_percent);
         let (client, server) = self.ends(stream, site, six, &mut random);
         let start = self.months.get(slot.month).map_or(0, |month| month.start) * 1_000_000
-            + slot.hour as i64 * HOUR_MICROS
-            + random.below((HOUR_MICROS - DURATION_MAX_MICROS) as u64) as i64;
+            + slot.hour * HOUR_MICROS
+            + random.below(HOUR_MICROS - DURATION_MAX_MICROS);
         let exchanges = match stream {
             Stream::ForgedSyn => Vec::new(),
             _ => (at..at + length as u64).map(|index| self.exchange(stream, number, index, site)).collect(),
         };
         let pipelined = length > 1 && random.chance(plan.shape.pipelined_percent);
-        Conversation { start, client, server, site, course, pipelined, exchanges, random }
+        Conversation { start, client, server, course, pipelined, exchanges, random }
     }
 
-    fn ends(&mut self, stream: Stream, site: usize, six: bool, random: &mut Random) -> (SocketAddr, SocketAddr) {
+    fn ends(
+        &mut self,
+        stream: Stream,
+        site: usize,
+        six: bool,
+        random: &mut Random,
+    ) -> (SocketAddr, SocketAddr) {
         let space = match stream {
             Stream::Attack(space) => space,
             Stream::Benign | Stream::ForgedRequest | Stream::ForgedSyn => random.pick(SPACES),
@@ -186,7 +198,7 @@ fn months_of(plan: &Plan) -> Vec<Month> {
         .scan(jiff::civil::date(year, month, 1), |first, _| {
             let this = *first;
             *first = this.last_of_month().tomorrow().ok()?;
-            let start = this.to_zoned_datetime(TimeZone::UTC).ok()?.timestamp().as_second();
+            let start = this.to_zoned_datetime(TimeZone::UTC).ok()?.timestamp().as_second().cast_unsigned();
             Some(Month { first: this, start, hours: u64::from(this.days_in_month().unsigned_abs()) * 24 })
         })
         .collect()
