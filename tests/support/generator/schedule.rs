@@ -1,6 +1,7 @@
 //! A plan, hour by hour: which conversations begin when. Only one hour is ever held in memory.
 
 use std::net::{IpAddr, SocketAddr};
+use std::ops::Range;
 
 use jiff::civil::Date;
 use jiff::tz::TimeZone;
@@ -87,7 +88,7 @@ impl<'p> Schedule<'p> {
             let Some((stream, range)) = self.range(number, slot) else { continue };
             let mut at = range.start;
             while at < range.end {
-                let conversation = self.conversation(stream, number, at, range.end, slot);
+                let conversation = self.conversation(stream, number, at..range.end, slot);
                 at += conversation.exchanges.len().max(1) as u64;
                 all.push(conversation);
             }
@@ -96,7 +97,7 @@ impl<'p> Schedule<'p> {
     }
 
     /// Which requests of a stream fall into an hour: an even spread, each stream from an hour of its own.
-    fn range(&self, number: usize, slot: Slot) -> Option<(Stream, std::ops::Range<u64>)> {
+    fn range(&self, number: usize, slot: Slot) -> Option<(Stream, Range<u64>)> {
         let (stream, by_month) = self.streams.get(number)?;
         let count = *by_month.get(slot.month)?;
         let hours = self.months.get(slot.month)?.hours;
@@ -106,8 +107,10 @@ impl<'p> Schedule<'p> {
         Some((*stream, before + count * hour / hours..before + count * (hour + 1) / hours))
     }
 
-    fn conversation(&mut self, stream: Stream, number: usize, at: u64, end: u64, slot: Slot) -> Conversation {
+    /// The conversation that begins with the first request of `range`; it takes as many of them as it likes.
+    fn conversation(&mut self, stream: Stream, number: usize, range: Range<u64>, slot: Slot) -> Conversation {
         let plan = self.plan;
+        let at = range.start;
         let mut random = Random::keyed(&[plan.seed, number as u64, at, 1]);
         let course = match stream {
             Stream::Attack(_) | Stream::Benign => Course::Full,
@@ -116,7 +119,7 @@ impl<'p> Schedule<'p> {
         };
         let mut length = 1;
         while course == Course::Full
-            && length < EXCHANGES_MAX.min((end - at) as usize)
+            && length < EXCHANGES_MAX.min((range.end - at) as usize)
             && random.chance(plan.shape.keep_alive_percent)
         {
             length += 1;
