@@ -1,1 +1,288 @@
-//! Packet path.
+//! The packet path, in order: decode → stream → protocol → detect → hand-off.
+//!
+//! Owns one worker's flow table, its buffers and the attempts whose reply is awaited. No clock, no file, no log.
+
+mod attempts;
+
+use std::collections::VecDeque;
+use std::sync::Arc;
+
+use crate::capture::Sink;
+use crate::decode::{self, Payload};
+use crate::detect::{Detector, Scratch};
+use crate::handoff::{Outbox, Record};
+use crate::inspect::attempts::{Awaited, Judge};
+use crate::model::attempt::Attempt;
+use crate::model::frame::Frame;
+use crate::model::grade::Grade;
+use crate::model::progress::{Counter, Counters, Progress};
+use crate::model::stream::{Chunk, Side};
+use crate::model::time::{Hour, MICROS_PER_SEC, Timestamp};
+use crate::protocol::{self, Conversation};
+use crate::stream::table::{FLOW_BYTES, Limits, Table};
+use crate::stream::{Consumer, FlowRef, View};
+
+/// An attempt is handed on so long after its request, reply or not.
+pub const REPLY_TIMEOUT_MICROS: i64 = 30 * MICROS_PER_SEC;
+/// Attempts of all conversations whose reply is awaited; at up to 2 KiB each 16 MiB.
+const AWAITED_MAX: usize = 8_192;
+/// Frames after which progress is told even within one hour.
+const PROGRESS_FRAMES: u64 = 65_536;
+/// Conversations forgotten for one tick at most.
+const EXPIRED_PER_TICK: usize = 16_384;
+
+/// What a worker keeps with each conversation.
+#[derive(Debug, Default)]
+pub struct FlowState {
+    conversation: Conversation,
+    awaited: Vec<Awaited>,
+    /// Whether an attempt was seen in it: the first one opens the session.
+    attacked: bool,
+}
+
+/// A detector that can be replaced while workers run: each looks for a new one when it tells its progress.
+#[derive(Debug)]
+pub struct DetectorCell(std::sync::RwLock<Arc<Detector>>);
+
+impl DetectorCell {
+    /// Holds a detector.
+    pub const fn new(detector: Arc<Detector>) -> Self {
+        Self(std::sync::RwLock::new(detector))
+    }
+
+    /// The one in use.
+    pub fn current(&self) -> Arc<Detector> {
+        self.0.read().unwrap_or_else(std::sync::PoisonError::into_inner).clone()
+    }
+
+    /// Puts another in its place.
+    pub fn replace(&self, detector: Arc<Detector>) {
+        *self.0.write().unwrap_or_else(std::sync::PoisonError::into_inner) = detector;
+    }
+}
+
+/// One worker's way of a frame from bytes to records.
+pub struct Inspector {
+    table: Table<Path>,
+    path: Path,
+    /// Counted on this side of the table since the last progress.
+    counters: Counters,
+    frames_untold: u64,
+    now: Option<Timestamp>,
+    hour: Hour,
+    observed: Option<(Timestamp, Timestamp)>,
+}
+
+/// What the consumer side needs.
+pub struct Path {
+    detectors: Arc<DetectorCell>,
+    detector: Arc<Detector>,
+    scratch: Scratch,
+    outbox: Outbox,
+    counters: Counters,
+    /// When each conversation with an awaited reply is due, earliest first.
+    due: VecDeque<(Timestamp, FlowRef)>,
+}
+
+/// Divides what a worker may use of the memory limit between its tables.
+pub const fn limits(memory_bytes: usize) -> Limits {
+    Limits { flows_max: memory_bytes / 4 / FLOW_BYTES, held_max_bytes: memory_bytes / 4 }
+}
+
+impl Inspector {
+    /// A worker that judges with `detectors` and hands on to `outbox`.
+    pub fn new(limits: Limits, detectors: Arc<DetectorCell>, outbox: Outbox) -> Self {
+        let detector = detectors.current();
+        let path = Path {
+            detectors,
+            detector,
+            scratch: Scratch::default(),
+            outbox,
+            counters: Counters::default(),
+            due: VecDeque::new(),
+        };
+        Self {
+            table: Table::new(limits),
+            path,
+            counters: Counters::default(),
+            frames_untold: 0,
+            now: None,
+            hour: Hour::default(),
+            observed: None,
+        }
+    }
+
+    /// The end of the input: judges what is half read, hands everything on.
+    pub fn finish(&mut self) {
+        let now = self.now.unwrap_or_default();
+        self.table.finish(now, &mut self.path);
+        self.progress(now);
+    }
+
+    /// Moves packet time on; hours are told apart before the first frame of the next one is counted.
+    fn advance(&mut self, time: Timestamp) -> Timestamp {
+        let now = match self.now {
+            Some(known) if time < known => {
+                self.counters.count(Counter::TimeBackwards);
+                known
+            }
+            _ => time,
+        };
+        if self.now.is_none() {
+            self.hour = now.hour();
+        }
+        if now.hour() != self.hour || self.frames_untold >= PROGRESS_FRAMES {
+            self.progress(now);
+        }
+        self.now = Some(now);
+        now
+    }
+
+    /// Hands on the attempts that have waited for long enough.
+    fn settle(&mut self, now: Timestamp) {
+        while let Some((due, flow)) = self.path.due.front().copied() {
+            if due > now && self.path.due.len() <= AWAITED_MAX {
+                break;
+            }
+            if due > now {
+                self.path.counters.count(Counter::RequestsPending);
+            }
+            self.path.due.pop_front();
+            let path = &mut self.path;
+            self.table
+                .visit(flow, now, |view, state| path.release(view, state, |awaited| awaited.due <= due));
+        }
+    }
+
+    /// Tells the classifier how far this worker is. What a full channel refuses is told the next time.
+    fn progress(&mut self, now: Timestamp) {
+        self.settle(now);
+        self.counters.merge(&self.path.counters.take());
+        let told =
+            Progress { now, observed: self.observed.take(), hour: self.hour, counters: self.counters.take() };
+        self.frames_untold = 0;
+        self.hour = now.hour();
+        if let Err(Record::Progress(kept)) = self.path.outbox.send(Record::Progress(Box::new(told))) {
+            self.counters.merge(&kept.counters);
+            self.observed = kept.observed;
+        }
+        self.path.detector = self.path.detectors.current();
+    }
+}
+
+impl Sink for Inspector {
+    fn frame(&mut self, frame: &Frame<'_>) {
+        let now = self.advance(frame.time);
+        self.frames_untold += 1;
+        self.counters.count(Counter::FramesReceived);
+        self.counters.add(Counter::BytesReceived, u64::from(frame.length));
+        let decoded = decode::decode(frame);
+        self.counters.count(decoded.outcome);
+        if let Payload::Tcp(segment) = decoded.payload {
+            self.table.segment(now, &segment, &mut self.path, &mut self.counters);
+            if self.path.due.front().is_some_and(|(due, _)| *due <= now) || self.path.due.len() > AWAITED_MAX
+            {
+                self.settle(now);
+            }
+        }
+    }
+
+    fn observed(&mut self, from: Timestamp, to: Timestamp) {
+        self.observed = Some(match self.observed {
+            Some((first, last)) if last == from => (first, to),
+            Some(other) => {
+                // Not adjoining: tell the earlier span first.
+                self.observed = Some(other);
+                self.progress(self.now.unwrap_or(other.1));
+                (from, to)
+            }
+            None => (from, to),
+        });
+    }
+
+    fn lost(&mut self, kernel: u64, interface: u64) {
+        self.counters.add(Counter::KernelDrops, kernel);
+        self.counters.add(Counter::InterfaceDrops, interface);
+    }
+
+    fn tick(&mut self, now: Timestamp) {
+        let now = self.now.map_or(now, |known| known.max(now));
+        if self.now.is_none() {
+            self.hour = now.hour();
+        }
+        self.now = Some(now);
+        self.table.expire(now, EXPIRED_PER_TICK, &mut self.path);
+        self.progress(now);
+    }
+}
+
+impl Path {
+    /// Hands on the awaited attempts of a conversation that `is_ready` picks.
+    fn release(&mut self, view: &View, state: &mut FlowState, is_ready: impl Fn(&Awaited) -> bool) {
+        for awaited in state.awaited.extract_if(.., |awaited| is_ready(awaited)) {
+            let mut attempt = awaited.attempt;
+            attempt.grade = view.grade;
+            self.emit(attempt);
+        }
+    }
+
+    fn emit(&mut self, attempt: Box<Attempt>) {
+        if self.outbox.send(Record::Attempt(attempt)).is_err() {
+            self.counters.count(Counter::ChannelDrops);
+        }
+    }
+
+    /// Runs `act` with a judge of this conversation's requests, then hands on what is ready.
+    fn with_judge(
+        &mut self,
+        view: &View,
+        state: &mut FlowState,
+        act: impl FnOnce(&mut Conversation, &mut Judge<'_>),
+    ) {
+        let FlowState { conversation, awaited, attacked } = state;
+        let mut judge = Judge { path: self, view, awaited, attacked };
+        act(conversation, &mut judge);
+    }
+}
+
+impl Consumer for Path {
+    type State = FlowState;
+
+    fn sender_of(&self, bytes: &[u8]) -> Option<Side> {
+        protocol::sender_of(bytes)
+    }
+
+    fn data(&mut self, view: &View, state: &mut FlowState, from: Side, chunk: Chunk<'_>) {
+        self.with_judge(view, state, |conversation, judge| conversation.data(from, &chunk, judge));
+        if view.grade >= Grade::E2 && !state.awaited.is_empty() {
+            self.release(view, state, |awaited| awaited.replied);
+        }
+    }
+
+    fn gap(&mut self, view: &View, state: &mut FlowState, from: Side, missing: u64) {
+        self.with_judge(view, state, |conversation, judge| conversation.gap(from, missing, judge));
+    }
+
+    fn acknowledged(&mut self, view: &View, state: &mut FlowState) {
+        // The reply's head tells the outcome, its acknowledgement by the client the grade.
+        if view.grade >= Grade::E2 && !state.awaited.is_empty() {
+            self.release(view, state, |awaited| awaited.replied);
+        }
+    }
+
+    fn closed(&mut self, view: &View, state: &mut FlowState, from: Side) {
+        self.with_judge(view, state, |conversation, judge| conversation.closed(from, judge));
+    }
+
+    fn ended(&mut self, view: &View, state: &mut FlowState) {
+        self.with_judge(view, state, |conversation, judge| {
+            conversation.closed(Side::Client, judge);
+            conversation.closed(Side::Server, judge);
+        });
+        self.release(view, state, |_| true);
+    }
+
+    fn held(state: &FlowState) -> usize {
+        state.conversation.held() + state.awaited.len() * size_of::<Attempt>()
+    }
+}

@@ -27,3 +27,5 @@ pub mod protocol;
 pub mod report;
 pub mod stream;
 pub mod tally;
+#[cfg(test)]
+mod testing;

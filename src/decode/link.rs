@@ -4,44 +4,11 @@ use pnet::packet::ethernet::{EtherTypes, EthernetPacket};
 use pnet::packet::vlan::VlanPacket;
 
 use crate::decode::cursor::Cursor;
+use crate::model::frame::Link;
 use crate::model::progress::Counter;
 
 /// VLAN tags followed in one frame. Three are seen on provider edges; more is an attempt to confuse.
 const VLAN_TAGS_MAX: usize = 3;
-
-/// A link type, after the numbers of <https://www.tcpdump.org/linktypes.html>.
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub enum Link {
-    /// 1: Ethernet
-    Ethernet,
-    /// 0: BSD null, address family in the byte order of the writer.
-    Null,
-    /// 108: BSD loop, address family in network order.
-    Loop,
-    /// 12, 14, 101, 228, 229: an IP packet without a link header.
-    RawIp,
-    /// 113: Linux cooked capture.
-    LinuxSll,
-    /// 276: Linux cooked capture, version 2.
-    LinuxSll2,
-    /// Any other: counted, never misread.
-    Unread(i32),
-}
-
-impl Link {
-    /// The link type of that number.
-    pub const fn from_number(number: i32) -> Self {
-        match number {
-            0 => Self::Null,
-            1 => Self::Ethernet,
-            12 | 14 | 101 | 228 | 229 => Self::RawIp,
-            108 => Self::Loop,
-            113 => Self::LinuxSll,
-            276 => Self::LinuxSll2,
-            other => Self::Unread(other),
-        }
-    }
-}
 
 /// The IP packet inside a frame, or the outcome of a frame that has none.
 pub fn network_of(link: Link, bytes: &[u8]) -> Result<&[u8], Counter> {

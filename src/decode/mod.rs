@@ -8,23 +8,9 @@ pub mod link;
 pub mod network;
 pub mod transport;
 
-use crate::decode::link::Link;
 use crate::decode::transport::{Datagram, Segment};
+use crate::model::frame::Frame;
 use crate::model::progress::Counter;
-use crate::model::time::Timestamp;
-
-/// One captured frame.
-#[derive(Clone, Copy, Debug)]
-pub struct Frame<'a> {
-    /// When it was captured.
-    pub time: Timestamp,
-    /// The bytes kept of it.
-    pub bytes: &'a [u8],
-    /// Its length on the wire; more than `bytes` where the snap length cut it.
-    pub length: u32,
-    /// What its first byte is.
-    pub link: Link,
-}
 
 /// What a frame carried, where a later stage has use for it.
 #[derive(Clone, Copy, Debug)]
@@ -60,3 +46,6 @@ pub fn decode<'a>(frame: &Frame<'a>) -> Decoded<'a> {
         Err(outcome) => Decoded::only(outcome),
     }
 }
+
+#[cfg(test)]
+mod tests;

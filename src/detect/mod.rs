@@ -9,7 +9,8 @@ pub mod finding;
 use std::net::SocketAddr;
 
 use crate::config::Settings;
-use crate::model::attempt::Judgement;
+use crate::model::attempt::{Judgement, Outcome};
+use crate::model::class::Class;
 use crate::protocol::request::Request;
 
 /// What a request was judged.
@@ -57,6 +58,11 @@ impl Detector {
     /// Judges a request that was sent to `server`.
     pub fn judge(&self, _request: &Request<'_>, _server: SocketAddr, _scratch: &mut Scratch) -> Verdict {
         Verdict::Clean
+    }
+
+    /// What became of an attempt, as far as the reply shows it.
+    pub fn outcome(&self, _class: Class, _status: Option<u16>, _body_start: &[u8]) -> Outcome {
+        Outcome::Attempted
     }
 
     /// Hash of the whole set (rules, weights, versions of the detectors): a change is a break in the series.

@@ -59,3 +59,6 @@ pub trait Consumer {
     /// Bytes of memory behind `state`.
     fn held(state: &Self::State) -> usize;
 }
+
+#[cfg(test)]
+mod tests;

@@ -132,9 +132,9 @@ fn bodies_and_heads_beyond_their_limit_are_judged_on_their_beginning() {
     assert!(heard.requests[0].3.contains(Defects::BODY_CUT));
     assert_eq!(heard.requests[1].1, "GET /after");
 
-    let mut head = b"GET /long HTTP/1.1\r\nX: ".to_vec();
-    head.resize(HEAD_MAX_BYTES * 2, b'a');
-    let heard = play(&[(Side::Client, &head)], 1460);
+    let mut long = b"GET /long HTTP/1.1\r\nX: ".to_vec();
+    long.resize(HEAD_MAX_BYTES * 2, b'a');
+    let heard = play(&[(Side::Client, &long)], 1460);
     assert_eq!(heard.requests.len(), 1);
     assert!(heard.requests[0].3.contains(Defects::HEAD_TOO_LONG));
 }

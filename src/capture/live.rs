@@ -1,0 +1,195 @@
+//! Live capture on one interface.
+//!
+//! libpcap's blocking read returns neither on its time-out nor for a stop on an idle interface, so the handle is
+//! non-blocking and the waiting is done here, with a time-out of our own.
+
+use std::os::fd::AsRawFd;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+
+use mio::unix::SourceFd;
+use mio::{Events, Interest, Poll, Token};
+use pcap::{Active, Capture, Stat};
+
+use crate::capture::interfaces::{self, ANY};
+use crate::capture::{CaptureError, Sink};
+use crate::config::capture::Capture as Settings;
+use crate::model::frame::{Frame, Link};
+use crate::model::time::{MICROS_PER_SEC, Timestamp};
+
+/// After this long the kernel hands over a block that is not full; the longest wait for a frame.
+const BLOCK_TIMEOUT: Duration = Duration::from_millis(100);
+/// Frames read before the clock and the stop flag are looked at again.
+const BATCH_FRAMES: usize = 256;
+/// How far behind the clock packet time is kept, so that frames not handed over yet are not late.
+const LATE_MICROS: i64 = MICROS_PER_SEC / 2;
+/// How often statistics are read and the sink is ticked.
+const TICK: Duration = Duration::from_millis(500);
+
+/// An open interface.
+pub struct Live {
+    interface: String,
+    handle: Capture<Active>,
+    link: Link,
+    known: Stat,
+}
+
+/// The wall clock.
+#[expect(clippy::disallowed_methods, reason = "capture is one of the two rooms that read a clock")]
+pub fn clock() -> Timestamp {
+    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    Timestamp::from_parts(
+        i64::try_from(since.as_secs()).unwrap_or(i64::MAX),
+        i64::from(since.subsec_micros()),
+    )
+}
+
+#[expect(clippy::disallowed_methods, reason = "capture is one of the two rooms that read a clock")]
+fn steady() -> Instant {
+    Instant::now()
+}
+
+impl Live {
+    /// Opens an interface with the settings of `[capture]`.
+    pub fn open(interface: &str, settings: &Settings) -> Result<Self, CaptureError> {
+        interfaces::check(interface)?;
+        let refused = |error: pcap::Error| refusal(interface, &error);
+        let mut handle = Capture::from_device(interface)
+            .map_err(refused)?
+            // "any" cannot be promiscuous; libpcap would refuse.
+            .promisc(settings.promiscuous && interface != ANY)
+            .snaplen(i32::try_from(settings.snaplen).unwrap_or(i32::MAX))
+            .buffer_size(i32::try_from(settings.buffer.0).unwrap_or(i32::MAX))
+            .timeout(i32::try_from(BLOCK_TIMEOUT.as_millis()).unwrap_or(i32::MAX))
+            .open()
+            .map_err(refused)?;
+        set_filter(&mut handle, &settings.filter)?;
+        let link = Link::from_number(handle.get_datalink().0);
+        let handle = handle.setnonblock().map_err(refused)?;
+        let known = Stat { received: 0, dropped: 0, if_dropped: 0 };
+        Ok(Self { interface: interface.to_owned(), handle, link, known })
+    }
+
+    /// Its name.
+    pub fn interface(&self) -> &str {
+        &self.interface
+    }
+
+    /// Reads frames until `stop` is set, then what the kernel still holds.
+    pub fn run(mut self, sink: &mut impl Sink, stop: &AtomicBool) -> Result<(), CaptureError> {
+        let descriptor = self.handle.as_raw_fd();
+        let mut poll = Poll::new().map_err(|error| self.failed(&error))?;
+        poll.registry()
+            .register(&mut SourceFd(&descriptor), Token(0), Interest::READABLE)
+            .map_err(|error| self.failed(&error))?;
+        let mut events = Events::with_capacity(4);
+        let mut watched = clock();
+        let mut ticked = steady();
+        while !stop.load(Ordering::Acquire) {
+            let read = self.batch(sink)?;
+            let now = steady();
+            if now.duration_since(ticked) >= TICK {
+                ticked = now;
+                watched = self.tick(watched, sink);
+            }
+            // Readiness is edge-triggered; the time-out makes up for an edge that was missed.
+            if read < BATCH_FRAMES
+                && let Err(error) = poll.poll(&mut events, Some(BLOCK_TIMEOUT))
+                && error.kind() != std::io::ErrorKind::Interrupted
+            {
+                return Err(self.failed(&error));
+            }
+        }
+        // The last block may not be handed over yet: wait for its time-out, then drain.
+        let _ = poll.poll(&mut events, Some(BLOCK_TIMEOUT));
+        let until = steady() + BLOCK_TIMEOUT;
+        while steady() < until {
+            if self.batch(sink)? == 0 {
+                let _ = poll.poll(&mut events, Some(BLOCK_TIMEOUT / 4));
+            }
+        }
+        self.tick(watched, sink);
+        Ok(())
+    }
+
+    /// Reads frames until there are none or the batch is full.
+    fn batch(&mut self, sink: &mut impl Sink) -> Result<usize, CaptureError> {
+        for read in 0..BATCH_FRAMES {
+            match self.handle.next_packet() {
+                Ok(packet) => sink.frame(&frame(&packet, self.link)),
+                Err(pcap::Error::TimeoutExpired | pcap::Error::NoMorePackets) => return Ok(read),
+                Err(error) => {
+                    let complaint = error.to_string();
+                    return Err(CaptureError::Lost { interface: self.interface.clone(), complaint });
+                }
+            }
+        }
+        Ok(BATCH_FRAMES)
+    }
+
+    /// Tells the sink what was watched and lost since the last time.
+    fn tick(&mut self, watched: Timestamp, sink: &mut impl Sink) -> Timestamp {
+        let now = clock();
+        if now > watched {
+            sink.observed(watched, now);
+        }
+        if let Ok(stat) = self.handle.stats() {
+            // libpcap's counters are 32 bits wide and wrap.
+            let kernel = stat.dropped.wrapping_sub(self.known.dropped);
+            let interface = stat.if_dropped.wrapping_sub(self.known.if_dropped);
+            self.known = stat;
+            if kernel != 0 || interface != 0 {
+                sink.lost(u64::from(kernel), u64::from(interface));
+            }
+        }
+        // Frames stamped before now may still lie in the ring's open block.
+        sink.tick(now.plus_micros(-LATE_MICROS));
+        now
+    }
+
+    fn failed(&self, error: &std::io::Error) -> CaptureError {
+        CaptureError::Lost { interface: self.interface.clone(), complaint: error.to_string() }
+    }
+}
+
+/// A packet of libpcap as a frame.
+pub(crate) fn frame<'a>(packet: &pcap::Packet<'a>, link: Link) -> Frame<'a> {
+    let micros = packet.header.ts.tv_usec.clamp(0, MICROS_PER_SEC - 1);
+    Frame {
+        time: Timestamp::from_parts(packet.header.ts.tv_sec, micros),
+        bytes: packet.data,
+        length: packet.header.len,
+        link,
+    }
+}
+
+/// Sets a capture filter, if there is one.
+pub(crate) fn set_filter<T: pcap::Activated>(
+    handle: &mut Capture<T>,
+    filter: &str,
+) -> Result<(), CaptureError> {
+    if filter.is_empty() {
+        return Ok(());
+    }
+    handle
+        .filter(filter, true)
+        .map_err(|error| CaptureError::Filter { filter: filter.to_owned(), complaint: complaint(&error) })
+}
+
+fn refusal(interface: &str, error: &pcap::Error) -> CaptureError {
+    let complaint = complaint(error);
+    let lower = complaint.to_ascii_lowercase();
+    if lower.contains("permi") {
+        CaptureError::Permission { interface: interface.to_owned() }
+    } else {
+        CaptureError::Open { interface: interface.to_owned(), complaint }
+    }
+}
+
+/// libpcap's words without the crate's prefix.
+pub(crate) fn complaint(error: &pcap::Error) -> String {
+    match error {
+        pcap::Error::PcapError(text) => text.clone(),
+        other => other.to_string(),
+    }
+}

@@ -1,0 +1,159 @@
+//! Frames for unit tests, built with pnet's packet builders. Compiled for tests only.
+
+use std::net::{IpAddr, SocketAddr};
+
+use pnet::packet::ipv4::MutableIpv4Packet;
+use pnet::packet::ipv6::MutableIpv6Packet;
+use pnet::packet::tcp::MutableTcpPacket;
+
+use crate::decode::transport::flag;
+use crate::model::frame::{Frame, Link};
+use crate::model::time::Timestamp;
+
+/// A TCP segment as an IP packet without a link header.
+pub fn tcp(
+    source: SocketAddr,
+    destination: SocketAddr,
+    flags: u8,
+    numbers: (u32, u32),
+    data: &[u8],
+) -> Vec<u8> {
+    let mut segment = vec![0_u8; 20 + data.len()];
+    let mut header = MutableTcpPacket::new(&mut segment).unwrap();
+    header.set_source(source.port());
+    header.set_destination(destination.port());
+    header.set_sequence(numbers.0);
+    header.set_acknowledgement(numbers.1);
+    header.set_data_offset(5);
+    header.set_flags(flags);
+    header.set_payload(data);
+    ip(source.ip(), destination.ip(), 6, &segment)
+}
+
+/// An IP packet without options.
+pub fn ip(source: IpAddr, destination: IpAddr, protocol: u8, payload: &[u8]) -> Vec<u8> {
+    match (source, destination) {
+        (IpAddr::V4(source), IpAddr::V4(destination)) => {
+            let mut bytes = vec![0_u8; 20 + payload.len()];
+            let total = bytes.len() as u16;
+            let mut packet = MutableIpv4Packet::new(&mut bytes).unwrap();
+            packet.set_version(4);
+            packet.set_header_length(5);
+            packet.set_total_length(total);
+            packet.set_next_level_protocol(pnet::packet::ip::IpNextHeaderProtocol(protocol));
+            packet.set_source(source);
+            packet.set_destination(destination);
+            packet.set_payload(payload);
+            bytes
+        }
+        (IpAddr::V6(source), IpAddr::V6(destination)) => {
+            let mut bytes = vec![0_u8; 40 + payload.len()];
+            let mut packet = MutableIpv6Packet::new(&mut bytes).unwrap();
+            packet.set_version(6);
+            packet.set_payload_length(payload.len() as u16);
+            packet.set_next_header(pnet::packet::ip::IpNextHeaderProtocol(protocol));
+            packet.set_source(source);
+            packet.set_destination(destination);
+            packet.set_payload(payload);
+            bytes
+        }
+        _ => panic!("two families"),
+    }
+}
+
+/// A frame of a raw IP capture.
+pub fn raw(micros: i64, bytes: &[u8]) -> Frame<'_> {
+    Frame { time: Timestamp(micros), bytes, length: bytes.len() as u32, link: Link::RawIp }
+}
+
+/// Client of a test conversation.
+pub const CLIENT: &str = "198.51.100.2:40000";
+/// Server of a test conversation.
+pub const SERVER: &str = "203.0.113.10:80";
+
+/// A conversation that is written packet by packet, numbers kept by itself.
+pub struct Script {
+    client: SocketAddr,
+    server: SocketAddr,
+    next: (u32, u32),
+    /// The packets so far.
+    pub packets: Vec<Vec<u8>>,
+}
+
+impl Script {
+    /// Between [`CLIENT`] and [`SERVER`], nothing sent yet.
+    pub fn new() -> Self {
+        Self::between(CLIENT, SERVER, (1_000, 9_000))
+    }
+
+    /// Between two endpoints with the given initial sequence numbers.
+    pub fn between(client: &str, server: &str, next: (u32, u32)) -> Self {
+        Self { client: client.parse().unwrap(), server: server.parse().unwrap(), next, packets: Vec::new() }
+    }
+
+    /// SYN, SYN/ACK, ACK.
+    #[must_use]
+    pub fn handshake(mut self) -> Self {
+        self.push(true, flag::SYN, &[]);
+        self.next.0 = self.next.0.wrapping_add(1);
+        self.push(false, flag::SYN | flag::ACK, &[]);
+        self.next.1 = self.next.1.wrapping_add(1);
+        self.client_ack()
+    }
+
+    /// A bare acknowledgement of the client.
+    #[must_use]
+    pub fn client_ack(mut self) -> Self {
+        self.push(true, flag::ACK, &[]);
+        self
+    }
+
+    /// A bare acknowledgement of the server.
+    #[must_use]
+    pub fn server_ack(mut self) -> Self {
+        self.push(false, flag::ACK, &[]);
+        self
+    }
+
+    /// Data of the client in one segment.
+    #[must_use]
+    pub fn ask(mut self, data: &[u8]) -> Self {
+        self.push(true, flag::ACK, data);
+        self.next.0 = self.next.0.wrapping_add(data.len() as u32);
+        self
+    }
+
+    /// Data of the server in one segment.
+    #[must_use]
+    pub fn answer(mut self, data: &[u8]) -> Self {
+        self.push(false, flag::ACK, data);
+        self.next.1 = self.next.1.wrapping_add(data.len() as u32);
+        self
+    }
+
+    /// Data that the client sends and the capture misses.
+    #[must_use]
+    pub fn ask_unseen(mut self, data: &[u8]) -> Self {
+        self.next.0 = self.next.0.wrapping_add(data.len() as u32);
+        self
+    }
+
+    /// FIN of both sides.
+    #[must_use]
+    pub fn close(mut self) -> Self {
+        self.push(true, flag::FIN | flag::ACK, &[]);
+        self.next.0 = self.next.0.wrapping_add(1);
+        self.push(false, flag::FIN | flag::ACK, &[]);
+        self.next.1 = self.next.1.wrapping_add(1);
+        self.client_ack()
+    }
+
+    fn push(&mut self, from_client: bool, flags: u8, data: &[u8]) {
+        let packet = if from_client {
+            tcp(self.client, self.server, flags, self.next, data)
+        } else {
+            tcp(self.server, self.client, flags, (self.next.1, self.next.0), data)
+        };
+        self.packets.push(packet);
+    }
+}
