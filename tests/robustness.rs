@@ -44,7 +44,7 @@ fn inspect(frames: &[(Link, Vec<u8>)]) -> (Counters, u64) {
     let mut inspector =
         Inspector::new(limits(32 << 20), Arc::new(DetectorCell::new(Arc::new(detector))), outbox);
     for (index, (link, bytes)) in frames.iter().enumerate() {
-        let time = Timestamp(1_338_508_800_000_000 + index as i64 * 1_000);
+        let time = Timestamp(1_338_508_800_000_000 + index.cast_signed() as i64 * 1_000);
         inspector.frame(&Frame { time, bytes, length: bytes.len() as u32, link: *link });
     }
     inspector.finish();

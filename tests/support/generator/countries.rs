@@ -65,6 +65,14 @@ impl Space {
         SPACES.iter().find(|space| space.country == country)
     }
 
+    /// Whether an address lies in this row's space.
+    pub fn holds(&self, address: IpAddr) -> bool {
+        match address {
+            IpAddr::V4(v4) => (v4.to_bits() ^ self.v4.0.to_bits()) >> (32 - self.v4.1) == 0,
+            IpAddr::V6(v6) => (v6.to_bits() ^ self.v6.0.to_bits()) >> (128 - self.v6.1) == 0,
+        }
+    }
+
     /// Source number `rank` of this country: always the same address for the same number.
     pub fn source(&self, rank: u64, six: bool) -> IpAddr {
         let mut random = Random::keyed(&[u64::from(self.v4.0.to_bits()), rank]);
