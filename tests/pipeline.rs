@@ -172,7 +172,7 @@ fn compressed_files_folders_and_standard_input_give_the_same_report() {
     let plan = little();
     let desk = Desk::of(&plan);
     let bytes = capture(&plan, Link::Ethernet);
-    let plain = desk.write("plain.pcap", &bytes);
+    let whole = desk.write("plain.pcap", &bytes);
     let mut gzip = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::fast());
     std::io::Write::write_all(&mut gzip, &bytes).expect("memory");
     let gzip = desk.write("small.pcap.gz", &gzip.finish().expect("memory"));
@@ -180,7 +180,7 @@ fn compressed_files_folders_and_standard_input_give_the_same_report() {
     desk.write("folder/deep/one.pcap", &bytes);
     desk.write("folder/notes.txt", b"no capture");
     let folder = desk.path("folder");
-    desk.replay("plain", &[&plain], b"").good();
+    desk.replay("plain", &[&whole], b"").good();
     let wanted = counted(&desk.report("plain", "2026-10"));
     assert_plan(&plan, &desk.report("plain", "2026-10"));
     for (name, input) in [("gzip", &gzip), ("zstd", &zstd), ("folder", &folder)] {
