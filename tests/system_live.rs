@@ -214,10 +214,10 @@ fn a_vanished_interface_is_said_and_what_was_counted_is_kept() {
     let home = Home::new(SITE);
     let mut daemon = Daemon::start(&bed, &home, "wan0");
     bed.ask(UNITED_STATES, &attacks("203.0.113.10", 5));
+    daemon.let_pass(SNAPSHOT_AGE_MAX);
     let gone = bed.command("gateway", "ip").args(["link", "del", "wan0"]).status();
     assert!(gone.expect("ip runs").success());
     daemon.await_log("wan0");
-    daemon.let_pass(Duration::from_millis(500));
     drop(daemon);
     let mut command = Command::new(env!("CARGO_BIN_EXE_gatewatch"));
     let out: PathBuf = home.path("year.json");

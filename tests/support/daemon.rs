@@ -64,7 +64,7 @@ impl Home {
             stem.is_some_and(|stem| stem.len() == "report-2026".len() && stem.starts_with("report-"))
         };
         let all = files(&self.path("reports"));
-        let found = all.iter().filter(is_year).next_back();
+        let found = all.iter().rfind(is_year);
         read_json(found.unwrap_or_else(|| panic!("no report of a year in {all:?}")))
     }
 
