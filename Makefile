@@ -90,7 +90,7 @@ run: $(GATEWATCH) ## capture on IFACE or the default-route interface until Ctrl-
 	$(SUDO) $(GATEWATCH) run -c $(RUN)/gatewatch.toml || code=$$?
 	trap - INT TERM
 	$(if $(SUDO),sudo chown -R "$$(id -u):$$(id -g)" $(RUN))
-	report=$$(find $(RUN)/reports -name 'report-????.*txt' -o -name 'report-????-??.*txt' -o -name 'report-????-??-??.*txt' | sort | tail -1)
+	report=$$(find $(RUN)/reports -name 'report-????-??-??.*txt' | sort | tail -1)
 	[ -z "$$report" ] || { echo; cat "$$report"; echo; echo "gatewatch: this report is $$report; all files are in $(RUN)/reports/"; }
 	exit $$code
 
