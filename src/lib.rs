@@ -17,9 +17,11 @@
 pub mod app;
 pub mod capture;
 pub mod classify;
+pub mod cli;
 pub mod config;
 pub mod decode;
 pub mod detect;
+pub mod exit;
 pub mod handoff;
 pub mod inspect;
 pub mod model;

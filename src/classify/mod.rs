@@ -1,4 +1,14 @@
-//! Attempt → origin, site, tally. One thread.
+//! Attempt → client, origin, site, tally. One thread.
 //!
-//! Owns everything keyed by *source*, so that a count never depends on the number of workers.
-//! Hands snapshots to the reporter. Must not know: packets, report formats.
+//! Owns everything keyed by *source*, so that a count never depends on the number of workers: the databases,
+//! the trusted proxies, the site table, identities already counted, open incidents. Hands snapshots on.
+//! Must not know: packets, report formats, threads.
+
+pub mod classifier;
+pub mod client;
+pub mod geo;
+pub mod incident;
+pub mod search;
+pub mod sector;
+pub mod seen;
+pub mod site;

@@ -16,6 +16,8 @@ pub struct Report {
     pub formats: Vec<String>,
     /// hour | day | month | year
     pub periods: Vec<String>,
+    /// Minutes without an attempt after which an incident of one source, class and site has ended, 1 to 1440.
+    pub incident_gap_mins: u32,
     /// Whether event and source files are written.
     pub events: bool,
     /// Size at which an events file is continued in a next part, 1MiB to 16GiB.
@@ -36,6 +38,7 @@ impl Default for Report {
             directory: PathBuf::from("/var/log/gatewatch"),
             formats: ["json", "csv", "text", "html"].map(String::from).to_vec(),
             periods: ["day", "month", "year"].map(String::from).to_vec(),
+            incident_gap_mins: 30,
             events: true,
             events_part: Size(1 << 30),
             keep_events_days: 90,

@@ -1,0 +1,173 @@
+//! The command line: shapes only. What a command does lives in app.
+
+use std::net::IpAddr;
+use std::path::PathBuf;
+
+use clap::{Args, Parser, Subcommand};
+
+/// Counts attack requests on a gateway, per origin, and defends the number.
+#[derive(Debug, Parser)]
+#[command(version, about, long_about = None, max_term_width = 100)]
+pub struct Cli {
+    /// What to do.
+    #[command(subcommand)]
+    pub command: Command,
+    /// Log more (twice: everything). `GATEWATCH_LOG` overrides it.
+    #[arg(short, long, global = true, action = clap::ArgAction::Count)]
+    pub verbose: u8,
+    /// Log errors only.
+    #[arg(short, long, global = true, conflicts_with = "verbose")]
+    pub quiet: bool,
+}
+
+/// The configuration file.
+#[derive(Args, Clone, Debug, Default)]
+pub struct ConfigArg {
+    /// Configuration file. Without it /etc/gatewatch/gatewatch.toml is read if it exists; drop-ins in conf.d/*.toml
+    /// beside the file are read after it.
+    #[arg(short, long, value_name = "FILE")]
+    pub config: Option<PathBuf>,
+}
+
+/// The commands.
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Capture live and write reports: the daemon, in the foreground, for systemd.
+    Run {
+        /// Where the settings are.
+        #[command(flatten)]
+        config: ConfigArg,
+        /// Interface to listen on, instead of capture.interfaces; may be given several times.
+        #[arg(short, long, value_name = "IFACE")]
+        interface: Vec<String>,
+    },
+    /// Take capture files through the same path as live traffic, write the same reports, and exit.
+    Replay {
+        /// Where the settings are.
+        #[command(flatten)]
+        config: ConfigArg,
+        /// Folder of the reports. A second replay into the same folder counts nothing twice.
+        #[arg(short, long, value_name = "DIR")]
+        output: PathBuf,
+        /// Home countries, instead of origin.home.
+        #[arg(long, value_name = "CC,...", value_delimiter = ',')]
+        home: Vec<String>,
+        /// Capture files (pcap or pcapng, plain, .gz or .zst), folders of them, or - for standard input.
+        #[arg(required = true, value_name = "PCAP")]
+        captures: Vec<PathBuf>,
+    },
+    /// Check settings, rules and databases, and print the settings in effect with where each comes from.
+    Check {
+        /// Where the settings are.
+        #[command(flatten)]
+        config: ConfigArg,
+    },
+    /// Print a report from the store, or from folders of reports.
+    Report(ReportArgs),
+    /// Ask the running daemon for its state; exit 0 only if it is capturing.
+    Status {
+        /// Where the settings are (for the socket's path).
+        #[command(flatten)]
+        config: ConfigArg,
+        /// Socket to ask, instead of state.socket.
+        #[arg(long, value_name = "PATH")]
+        socket: Option<PathBuf>,
+        /// Print the state as JSON.
+        #[arg(long)]
+        json: bool,
+    },
+    /// The detectors in use.
+    Rules {
+        /// What to do with them.
+        #[command(subcommand)]
+        command: RulesCommand,
+    },
+    /// Geolocation databases.
+    Geo {
+        /// What to do.
+        #[command(subcommand)]
+        command: GeoCommand,
+    },
+    /// Print the origin of addresses as gatewatch sees it.
+    Lookup {
+        /// Where the settings are.
+        #[command(flatten)]
+        config: ConfigArg,
+        /// Addresses.
+        #[arg(required = true, value_name = "ADDRESS")]
+        addresses: Vec<IpAddr>,
+    },
+    /// Print a completion script for a shell.
+    Completions {
+        /// bash, zsh, fish, …
+        shell: clap_complete::Shell,
+    },
+    /// Write the manual pages into a folder.
+    Man {
+        /// The folder; it must exist.
+        #[arg(value_name = "DIR")]
+        folder: PathBuf,
+    },
+}
+
+/// What to report on.
+#[derive(Args, Debug)]
+pub struct ReportArgs {
+    /// Where the settings are.
+    #[command(flatten)]
+    pub config: ConfigArg,
+    /// A month: 2012-06.
+    #[arg(long, value_name = "YYYY-MM", group = "period")]
+    pub month: Option<String>,
+    /// A year: 2012.
+    #[arg(long, value_name = "YYYY", group = "period")]
+    pub year: Option<String>,
+    /// A day: 2012-06-30.
+    #[arg(long, value_name = "YYYY-MM-DD", group = "period")]
+    pub day: Option<String>,
+    /// First day, month or year of a range.
+    #[arg(long, value_name = "PERIOD", requires = "to", group = "period")]
+    pub from: Option<String>,
+    /// Last day, month or year of the range, included.
+    #[arg(long, value_name = "PERIOD", requires = "from")]
+    pub to: Option<String>,
+    /// One site only.
+    #[arg(long, value_name = "NAME")]
+    pub site: Option<String>,
+    /// text | json | csv | html | md
+    #[arg(long, value_name = "FORMAT", default_value = "text")]
+    pub format: String,
+    /// File to write, instead of standard output.
+    #[arg(short, long, value_name = "FILE")]
+    pub output: Option<PathBuf>,
+    /// Report folder whose store is read (one that a replay wrote, or state.directory), instead of state.directory.
+    #[arg(long, value_name = "DIR")]
+    pub from_dir: Option<PathBuf>,
+}
+
+/// `gatewatch rules …`
+#[derive(Debug, Subcommand)]
+pub enum RulesCommand {
+    /// One line a detector: id, class, weight, title.
+    List {
+        /// Where the settings are.
+        #[command(flatten)]
+        config: ConfigArg,
+    },
+}
+
+/// `gatewatch geo …`
+#[derive(Debug, Subcommand)]
+pub enum GeoCommand {
+    /// Build a country database from `first,last,country` or `network,country` lines (plain, .gz, .zst).
+    Build {
+        /// The table of ranges.
+        source: PathBuf,
+        /// The database to write.
+        #[arg(short, long, value_name = "FILE.mmdb")]
+        output: PathBuf,
+        /// Date that the data are of, written into the database.
+        #[arg(long, value_name = "YYYY-MM-DD")]
+        date: String,
+    },
+}
