@@ -10,6 +10,8 @@
 
 use std::collections::{BTreeMap, HashSet};
 
+use gatewatch::classify::geo::{Database, Geo};
+
 #[allow(dead_code, reason = "shared by all tests")]
 mod support;
 
@@ -95,6 +97,18 @@ fn parts_sum_to_the_whole() {
     for total in [0, 1, 7, 1_000, 1_728_000] {
         for weights in [vec![1], vec![1, 1, 1], vec![62, 68, 137], vec![0, 3, 0]] {
             assert_eq!(apportion(total, &weights).iter().sum::<u64>(), total);
+        }
+    }
+}
+
+#[test]
+fn sources_are_where_the_embedded_database_puts_them() {
+    let database = Database::embedded().expect("the embedded database");
+    let mut geo = Geo::new(vec![database]);
+    for space in SPACES {
+        for (rank, six) in (0..20).flat_map(|rank| [(rank, false), (rank, true)]) {
+            let address = space.source(rank, six);
+            assert_eq!(geo.look_up(address).place.code(), space.country, "{address}");
         }
     }
 }
