@@ -1,5 +1,13 @@
 //! Every dependency has a licence and a source that `deny.toml` allows.
 
+#![allow(
+    clippy::expect_used,
+    clippy::indexing_slicing,
+    clippy::panic,
+    clippy::print_stderr,
+    reason = "a test stops at the first surprise and says what it skips"
+)]
+
 use std::process::Command;
 
 use serde_json::Value;

@@ -4,6 +4,7 @@
 //! traffic [--plan 2012|2012-small|demo|FILE] [--link ethernet|null|raw|sll|sll2|vlan]
 //! traffic [--plan …] --expect      the counts that must come out, as JSON
 //! traffic [--plan …] --settings    the gatewatch.toml that names the plan's sites and home
+//! traffic [--plan …] --judge FILE  compares a report's JSON with the plan; ends with 1 where they differ
 //! ```
 
 #![allow(
@@ -13,6 +14,7 @@
     reason = "a tool of the tests, run by hand"
 )]
 
+#[allow(dead_code, reason = "the tests use the rest")]
 mod generator;
 
 use std::io::{BufWriter, ErrorKind, Write};
@@ -21,11 +23,13 @@ use std::process::ExitCode;
 use generator::capture::write_plan;
 use generator::expect::Expected;
 use generator::frames::Link;
+use generator::judge::differences;
 use generator::plan::Plan;
 
 enum Output {
     Capture(Link),
     Expected,
+    Judgement(String),
     Settings,
 }
 
@@ -48,10 +52,11 @@ fn arguments() -> Result<(Plan, Output), String> {
             "--plan" => plan = words.next().ok_or("--plan needs a name")?,
             "--link" => output = Output::Capture(link(&words.next().unwrap_or_default())?),
             "--expect" => output = Output::Expected,
+            "--judge" => output = Output::Judgement(words.next().ok_or("--judge needs a report")?),
             "--settings" => output = Output::Settings,
             other => {
                 return Err(format!(
-                    "{other:?} is not an option: --plan NAME, --link TYPE, --expect, --settings"
+                    "{other:?} is not an option: --plan NAME, --link TYPE, --expect, --settings, --judge FILE"
                 ));
             }
         }
@@ -72,6 +77,7 @@ fn run(plan: &Plan, output: &Output) -> Result<(), String> {
         Output::Expected => {
             print(out, &serde_json::to_string_pretty(&Expected::of(plan)).unwrap_or_default())
         }
+        Output::Judgement(file) => return judge(plan, file),
         Output::Settings => print(out, &plan.settings()),
     };
     match written {
@@ -79,6 +85,21 @@ fn run(plan: &Plan, output: &Output) -> Result<(), String> {
         Err(error) if error.kind() == ErrorKind::BrokenPipe => Ok(()),
         other => other.map_err(|error| format!("standard output: {error}")),
     }
+}
+
+fn judge(plan: &Plan, file: &str) -> Result<(), String> {
+    let text = std::fs::read_to_string(file).map_err(|error| format!("{file}: {error}"))?;
+    let report: serde_json::Value =
+        serde_json::from_str(&text).map_err(|error| format!("{file}: {error}"))?;
+    let differences = differences(&Expected::of(plan), &report);
+    if differences.is_empty() {
+        println!(
+            "{file} holds exactly what the plan holds: {}",
+            report.pointer("/headline/text").unwrap_or(&serde_json::Value::Null)
+        );
+        return Ok(());
+    }
+    Err(format!("{file} differs from the plan:\n  {}", differences.join("\n  ")))
 }
 
 fn print(mut out: impl Write, text: &str) -> std::io::Result<()> {

@@ -35,13 +35,11 @@ pub enum Course {
 #[derive(Clone, Debug)]
 pub struct Conversation {
     /// Microseconds since 1970 of the first packet.
-    pub start: i64,
+    pub start: u64,
     /// Who asks.
     pub client: SocketAddr,
     /// Who answers.
     pub server: SocketAddr,
-    /// Which of the plan's sites that is.
-    pub site: usize,
     /// How much takes place.
     pub course: Course,
     /// Whether requests are sent without waiting for replies.
@@ -53,12 +51,12 @@ pub struct Conversation {
 }
 
 /// A packet with its time in microseconds.
-pub type Timed = (i64, Vec<u8>);
+pub type Timed = (u64, Vec<u8>);
 
 /// Data bytes of a full segment on Ethernet over IPv6, which fit over IPv4 too.
 const SEGMENT_BYTES: usize = 1_440;
 /// Upper bound of a conversation's length. Twelve exchanges with a retransmission each stay far below.
-pub const DURATION_MAX_MICROS: i64 = 30_000_000;
+pub const DURATION_MAX_MICROS: u64 = 30_000_000;
 
 impl Conversation {
     /// Its packets in order of time.
@@ -126,7 +124,7 @@ impl Pair {
 struct Talk<'c> {
     conversation: &'c Conversation,
     random: Random,
-    time: i64,
+    time: u64,
     round_trip: u64,
     /// Next sequence number of each side.
     next: Pair,
@@ -230,10 +228,10 @@ impl<'c> Talk<'c> {
     }
 
     fn wait(&mut self, low: u64, high: u64) {
-        self.time += self.random.between(low, high) as i64;
+        self.time += self.random.between(low, high);
     }
 
     fn wait_round_trip(&mut self) {
-        self.time += self.round_trip as i64;
+        self.time += self.round_trip;
     }
 }

@@ -15,12 +15,11 @@ pub struct Space {
 }
 
 const fn space(country: &'static str, v4: ([u8; 4], u32), v6: ([u16; 3], u32)) -> Space {
-    let ([a, b, c, d], v4_bits) = v4;
-    let ([e, f, g], v6_bits) = v6;
+    let (head, v6_bits) = v6;
     Space {
         country,
-        v4: (Ipv4Addr::new(a, b, c, d), v4_bits),
-        v6: (Ipv6Addr::new(e, f, g, 0, 0, 0, 0, 0), v6_bits),
+        v4: (Ipv4Addr::from_bits(u32::from_be_bytes(v4.0)), v4.1),
+        v6: (Ipv6Addr::new(head[0], head[1], head[2], 0, 0, 0, 0, 0), v6_bits),
     }
 }
 
@@ -64,6 +63,14 @@ impl Space {
     /// The row of a country.
     pub fn of(country: &str) -> Option<&'static Self> {
         SPACES.iter().find(|space| space.country == country)
+    }
+
+    /// Whether an address lies in this row's space.
+    pub fn holds(&self, address: IpAddr) -> bool {
+        match address {
+            IpAddr::V4(v4) => (v4.to_bits() ^ self.v4.0.to_bits()) >> (32 - self.v4.1) == 0,
+            IpAddr::V6(v6) => (v6.to_bits() ^ self.v6.0.to_bits()) >> (128 - self.v6.1) == 0,
+        }
     }
 
     /// Source number `rank` of this country: always the same address for the same number.

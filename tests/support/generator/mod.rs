@@ -7,6 +7,7 @@ pub mod conversation;
 pub mod countries;
 pub mod expect;
 pub mod frames;
+pub mod judge;
 pub mod payloads;
 pub mod plan;
 pub mod random;

@@ -286,35 +286,37 @@ pub fn benign(host: &str, random: &mut Random) -> Vec<u8> {
 }
 
 /// Bytes of the cookie that makes some requests longer than one segment.
-const LONG_COOKIE_BYTES: u64 = 4_000;
+const LONG_COOKIE_BYTES: (u64, u64) = (1_000, 4_000);
 
 fn write(pattern: &Pattern, host: &str, random: &mut Random) -> Vec<u8> {
     let browser = *random.pick(BROWSERS);
     let body = pattern.body.map(|(kind, text)| (kind, fill(text, random)));
     let method = if body.is_some() { "POST" } else { "GET" };
-    let mut text = format!("{method} {} HTTP/1.1\r\nHost: {host}\r\n", fill(pattern.target, random));
+    let mut lines =
+        vec![format!("{method} {} HTTP/1.1", fill(pattern.target, random)), format!("Host: {host}")];
     if !pattern.header.starts_with("User-Agent:") {
-        text.push_str(&format!("User-Agent: {browser}\r\n"));
+        lines.push(format!("User-Agent: {browser}"));
     }
-    text.push_str("Accept: text/html,application/xhtml+xml,*/*;q=0.8\r\nAccept-Language: en-US,en;q=0.5\r\n");
+    lines.push("Accept: text/html,application/xhtml+xml,*/*;q=0.8".to_owned());
+    lines.push("Accept-Language: en-US,en;q=0.5".to_owned());
     if !pattern.header.is_empty() {
-        text.push_str(&fill(pattern.header, random));
-        text.push_str("\r\n");
+        lines.push(fill(pattern.header, random));
     }
     if random.chance(6) && !pattern.header.starts_with("Cookie:") {
-        text.push_str("Cookie: prefs=");
-        for _ in 0..random.between(1_000, LONG_COOKIE_BYTES) / 8 {
-            text.push_str(&format!("{:08x}", random.next() as u32));
-        }
-        text.push_str("\r\n");
+        let words = random.between(LONG_COOKIE_BYTES.0, LONG_COOKIE_BYTES.1) / 8;
+        let value: String = (0..words).map(|_| hex(random)).collect();
+        lines.push(format!("Cookie: prefs={value}"));
     }
-    match body {
-        Some((kind, body)) => {
-            text.push_str(&format!("Content-Type: {kind}\r\nContent-Length: {}\r\n\r\n{body}", body.len()));
-        }
-        None => text.push_str("\r\n"),
+    let (kind, body) = body.unwrap_or_default();
+    if !body.is_empty() {
+        lines.push(format!("Content-Type: {kind}"));
+        lines.push(format!("Content-Length: {}", body.len()));
     }
-    text.into_bytes()
+    format!("{}\r\n\r\n{body}", lines.join("\r\n")).into_bytes()
+}
+
+fn hex(random: &mut Random) -> String {
+    format!("{:08x}", random.next() as u32)
 }
 
 /// The pattern with its placeholders filled in; braces that are no placeholder stay.
@@ -327,8 +329,11 @@ fn fill(pattern: &str, random: &mut Random) -> String {
         match name {
             "n" => text.push_str(&random.between(2, 9_999).to_string()),
             "w" => text.push_str(random.pick::<&str>(WORDS)),
-            "x" => text.push_str(&format!("{:08x}", random.next() as u32)),
-            "ip" => text.push_str(&format!("192.0.2.{}", random.between(1, 254))),
+            "x" => text.push_str(&hex(random)),
+            "ip" => {
+                text.push_str("192.0.2.");
+                text.push_str(&random.between(1, 254).to_string());
+            }
             _ => {
                 text.push('{');
                 rest = after;
@@ -344,9 +349,8 @@ fn fill(pattern: &str, random: &mut Random) -> String {
 /// A small reply: status line, headers, body.
 pub fn reply(attack: bool, random: &mut Random) -> Vec<u8> {
     let status = match (attack, random.below(10)) {
-        (true, 0..=4) => "404 Not Found",
+        (true, 0..=4) | (false, 0) => "404 Not Found",
         (true, 5..=7) => "403 Forbidden",
-        (false, 0) => "404 Not Found",
         _ => "200 OK",
     };
     let filler = "<p>The page is kept short.</p>".repeat(random.between(1, 6) as usize);

@@ -60,6 +60,7 @@ pub struct Noise {
 
 /// How conversations look.
 #[derive(Clone, Debug, Deserialize)]
+#[expect(clippy::struct_field_names, reason = "the unit stands last")]
 #[serde(deny_unknown_fields)]
 pub struct Shape {
     /// Percentage of requests that follow another one in the same conversation.
@@ -127,14 +128,11 @@ impl Plan {
 
     /// The settings under which gatewatch sees the plan's sites and home.
     pub fn settings(&self) -> String {
-        let mut text = format!("[origin]\nhome = [{:?}]\n", self.home);
-        for site in &self.site {
-            text.push_str(&format!(
-                "\n[[site]]\nname = {:?}\naddresses = [\"{}\", \"{}\"]\nports = [80]\n",
-                site.name, site.v4, site.v6
-            ));
-        }
-        text
+        let sites = self.site.iter().map(|site| {
+            let Site { name, v4, v6, .. } = site;
+            format!("\n[[site]]\nname = {name:?}\naddresses = [\"{v4}\", \"{v6}\"]\nports = [80]\n")
+        });
+        std::iter::once(format!("[origin]\nhome = [{:?}]\n", self.home)).chain(sites).collect()
     }
 }
 

@@ -1,6 +1,7 @@
 //! A plan, hour by hour: which conversations begin when. Only one hour is ever held in memory.
 
 use std::net::{IpAddr, SocketAddr};
+use std::ops::Range;
 
 use jiff::civil::Date;
 use jiff::tz::TimeZone;
@@ -26,7 +27,7 @@ pub struct Month {
     /// Its first day.
     pub first: Date,
     /// Seconds since 1970 of its beginning.
-    pub start: i64,
+    pub start: u64,
     /// Its length.
     pub hours: u64,
 }
@@ -42,7 +43,7 @@ pub struct Schedule<'p> {
 
 /// Requests of one conversation at most.
 const EXCHANGES_MAX: usize = 8;
-const HOUR_MICROS: i64 = 3_600_000_000;
+const HOUR_MICROS: u64 = 3_600_000_000;
 
 impl<'p> Schedule<'p> {
     /// Lays a plan out.
@@ -87,7 +88,7 @@ impl<'p> Schedule<'p> {
             let Some((stream, range)) = self.range(number, slot) else { continue };
             let mut at = range.start;
             while at < range.end {
-                let conversation = self.conversation(stream, number, at, range.end, slot);
+                let conversation = self.conversation(stream, number, at..range.end, slot);
                 at += conversation.exchanges.len().max(1) as u64;
                 all.push(conversation);
             }
@@ -96,7 +97,7 @@ impl<'p> Schedule<'p> {
     }
 
     /// Which requests of a stream fall into an hour: an even spread, each stream from an hour of its own.
-    fn range(&self, number: usize, slot: Slot) -> Option<(Stream, std::ops::Range<u64>)> {
+    fn range(&self, number: usize, slot: Slot) -> Option<(Stream, Range<u64>)> {
         let (stream, by_month) = self.streams.get(number)?;
         let count = *by_month.get(slot.month)?;
         let hours = self.months.get(slot.month)?.hours;
@@ -106,8 +107,10 @@ impl<'p> Schedule<'p> {
         Some((*stream, before + count * hour / hours..before + count * (hour + 1) / hours))
     }
 
-    fn conversation(&mut self, stream: Stream, number: usize, at: u64, end: u64, slot: Slot) -> Conversation {
+    /// The conversation that begins with the first request of `range`; it takes as many of them as it likes.
+    fn conversation(&mut self, stream: Stream, number: usize, range: Range<u64>, slot: Slot) -> Conversation {
         let plan = self.plan;
+        let at = range.start;
         let mut random = Random::keyed(&[plan.seed, number as u64, at, 1]);
         let course = match stream {
             Stream::Attack(_) | Stream::Benign => Course::Full,
@@ -116,7 +119,7 @@ impl<'p> Schedule<'p> {
         };
         let mut length = 1;
         while course == Course::Full
-            && length < EXCHANGES_MAX.min((end - at) as usize)
+            && length < EXCHANGES_MAX.min((range.end - at) as usize)
             && random.chance(plan.shape.keep_alive_percent)
         {
             length += 1;
@@ -125,14 +128,14 @@ impl<'p> Schedule<'p> {
         let six = random.chance(plan.shape.ipv6_percent);
         let (client, server) = self.ends(stream, site, six, &mut random);
         let start = self.months.get(slot.month).map_or(0, |month| month.start) * 1_000_000
-            + slot.hour as i64 * HOUR_MICROS
-            + random.below((HOUR_MICROS - DURATION_MAX_MICROS) as u64) as i64;
+            + slot.hour * HOUR_MICROS
+            + random.below(HOUR_MICROS - DURATION_MAX_MICROS);
         let exchanges = match stream {
             Stream::ForgedSyn => Vec::new(),
             _ => (at..at + length as u64).map(|index| self.exchange(stream, number, index, site)).collect(),
         };
         let pipelined = length > 1 && random.chance(plan.shape.pipelined_percent);
-        Conversation { start, client, server, site, course, pipelined, exchanges, random }
+        Conversation { start, client, server, course, pipelined, exchanges, random }
     }
 
     fn ends(
@@ -198,7 +201,7 @@ fn months_of(plan: &Plan) -> Vec<Month> {
         .scan(jiff::civil::date(year, month, 1), |first, _| {
             let this = *first;
             *first = this.last_of_month().tomorrow().ok()?;
-            let start = this.to_zoned_datetime(TimeZone::UTC).ok()?.timestamp().as_second();
+            let start = this.to_zoned_datetime(TimeZone::UTC).ok()?.timestamp().as_second().cast_unsigned();
             Some(Month { first: this, start, hours: u64::from(this.days_in_month().unsigned_abs()) * 24 })
         })
         .collect()

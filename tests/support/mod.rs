@@ -1,0 +1,6 @@
+//! What the tests of the built binary share: the generator, the sensor, the bed.
+
+pub mod bed;
+pub mod daemon;
+pub mod generator;
+pub mod sensor;

@@ -1,0 +1,232 @@
+//! The built binary on a gateway's interface, with a real web server and real visitors, in network
+//! namespaces. Needs root, iproute2, curl and python3; without them each test says that it is skipped.
+
+#![allow(
+    clippy::expect_used,
+    clippy::indexing_slicing,
+    clippy::panic,
+    clippy::print_stderr,
+    clippy::unwrap_used,
+    reason = "a test stops at the first surprise and says what it skips"
+)]
+
+use std::collections::BTreeSet;
+use std::path::PathBuf;
+use std::process::Command;
+use std::time::Duration;
+
+use serde_json::Value;
+
+#[allow(dead_code, reason = "shared by all tests")]
+mod support;
+
+use support::bed::{Bed, obstacle};
+use support::daemon::{Daemon, Home, refused};
+use support::sensor::run;
+
+const SITE: &str = r#"
+[origin]
+home = ["CN"]
+[[site]]
+name = "www.town.example"
+addresses = ["203.0.113.10", "2001:db8:2::10"]
+"#;
+
+/// Addresses of two overseas countries and of home, as the embedded database has them.
+const UNITED_STATES: &str = "73.10.20.30";
+const UNITED_STATES_SIX: &str = "2607:fff9:4000::1234";
+const GERMANY: &str = "93.193.4.5";
+const CHINA: &str = "36.97.8.9";
+
+fn bed() -> Option<Bed> {
+    if let Some(reason) = obstacle() {
+        eprintln!("skipped: {reason}");
+        return None;
+    }
+    Some(Bed::up())
+}
+
+/// `count` different attacks against the server at `host`.
+fn attacks(host: &str, count: usize) -> Vec<String> {
+    const TARGETS: [&str; 5] = [
+        ".env?",
+        "item?id=1%27%20UNION%20SELECT%20user,password%20FROM%20users--%20-",
+        "view?file=../../../../../../etc/passwd",
+        "search?q=%3Cscript%3Ealert(1)%3C/script%3E",
+        "ping?host=127.0.0.1;cat%20/etc/passwd",
+    ];
+    (0..count).map(|index| format!("http://{host}/{}&n={index}", TARGETS[index % TARGETS.len()])).collect()
+}
+
+fn pages(host: &str, count: usize) -> Vec<String> {
+    (0..count)
+        .map(|index| format!("http://{host}/README.md?page={index}&q=the+union+of+select+towns"))
+        .collect()
+}
+
+fn attempts(report: &Value, table: &str, name: &str) -> u64 {
+    let rows = report[table].as_array().expect("a table");
+    let named =
+        |row: &&Value| row.as_object().is_some_and(|fields| fields.values().any(|value| value == name));
+    rows.iter().find(named).and_then(|row| row["attempts"].as_u64()).unwrap_or(0)
+}
+
+fn total(report: &Value) -> u64 {
+    report["totals"]["attempts"].as_u64().expect("a total")
+}
+
+#[test]
+fn what_curl_sent_is_what_the_report_counts() {
+    let Some(mut bed) = bed() else { return };
+    let home = Home::new(SITE);
+    let daemon = Daemon::start(&bed, &home, "wan0");
+    bed.ask(UNITED_STATES, &attacks("203.0.113.10", 12));
+    bed.ask(GERMANY, &attacks("203.0.113.10", 5));
+    bed.ask(CHINA, &attacks("203.0.113.10", 3));
+    bed.ask(UNITED_STATES_SIX, &attacks("[2001:db8:2::10]", 4));
+    bed.ask(GERMANY, &pages("203.0.113.10", 20));
+    // A forwarding header from a peer that nobody trusts changes nothing.
+    bed.ask_with(GERMANY, &attacks("203.0.113.10", 2), &["-H", "X-Forwarded-For: 36.97.1.1"]);
+    let ended = daemon.stop().good();
+    let report = home.report();
+    assert_eq!(total(&report), 26, "log: {}", ended.stderr);
+    assert_eq!(report["headline"]["overseas_attempts"], 23);
+    for (code, count) in [("US", 16), ("DE", 7), ("CN", 3)] {
+        assert_eq!(attempts(&report, "origins", code), count, "{code}");
+    }
+    assert_eq!(attempts(&report, "sites", "www.town.example"), 26);
+    let events = home.events();
+    assert_eq!(events.len(), 26);
+    assert!(
+        events.iter().all(|event| event["gatewatch"]["grade"] == "E2"),
+        "full conversations: {events:#?}"
+    );
+    assert!(events.iter().all(|event| event["http"]["status"] == 404), "the server's answer: {events:#?}");
+}
+
+#[test]
+fn without_sites_the_gateway_itself_is_the_site() {
+    let Some(mut bed) = bed() else { return };
+    bed.serve("gateway");
+    let home = Home::new("[origin]\nhome = [\"CN\"]\n");
+    let daemon = Daemon::start(&bed, &home, "wan0");
+    bed.ask(UNITED_STATES, &attacks("198.51.100.1", 6));
+    bed.ask(UNITED_STATES, &attacks("203.0.113.10", 4));
+    daemon.stop().good();
+    let report = home.report();
+    assert_eq!(attempts(&report, "sites", "198.51.100.1"), 6);
+    assert_eq!(attempts(&report, "sites", "(not a site)"), 4);
+    assert_eq!(report["headline"]["overseas_attempts"], 6, "what is no site is outside the headline");
+}
+
+#[test]
+fn an_idle_interface_neither_hangs_the_start_nor_the_end() {
+    let Some(bed) = bed() else { return };
+    let home = Home::new(SITE);
+    let mut daemon = Daemon::start(&bed, &home, "lo");
+    let status = home.status().good();
+    assert!(status.stdout.contains("capturing"), "{}", status.stdout);
+    daemon.let_pass(Duration::from_millis(1_500));
+    daemon.stop().good();
+    assert_eq!(total(&home.report()), 0);
+    assert_ne!(home.status().code, Some(0), "nobody answers after the end");
+}
+
+#[test]
+fn a_bad_file_at_reload_keeps_the_old_settings_and_a_good_one_is_taken() {
+    let Some(mut bed) = bed() else { return };
+    let home = Home::new(SITE);
+    let mut daemon = Daemon::start(&bed, &home, "wan0");
+    bed.ask(UNITED_STATES, &attacks("203.0.113.10", 3));
+    home.settle("[capture]\nsnaplength = 9\n");
+    daemon.signal("HUP");
+    let complaint = daemon.await_log("snaplength");
+    assert!(complaint.contains("gatewatch.toml"), "{complaint}");
+    bed.ask(UNITED_STATES, &attacks("203.0.113.10", 4));
+    home.settle(&SITE.replace("home = [\"CN\"]", "home = [\"CN\", \"DE\"]"));
+    daemon.signal("HUP");
+    daemon.await_notification("READY=1");
+    bed.ask(GERMANY, &attacks("203.0.113.10", 2));
+    daemon.stop().good();
+    let report = home.report();
+    assert_eq!(total(&report), 9);
+    assert_eq!(attempts(&report, "sectors", "overseas"), 7);
+    assert_eq!(attempts(&report, "sectors", "domestic"), 2, "Germany is home since the second reload");
+}
+
+/// A kill may cost the tallies of the last second and no more.
+const SNAPSHOT_AGE_MAX: Duration = Duration::from_millis(2_500);
+
+#[test]
+fn kill_9_loses_at_most_a_second_and_nothing_is_counted_twice() {
+    let Some(mut bed) = bed() else { return };
+    let home = Home::new(SITE);
+    let mut sent = 0;
+    let mut safe = 0;
+    for round in 0..3 {
+        let mut daemon = Daemon::start(&bed, &home, "wan0");
+        bed.ask(UNITED_STATES, &attacks("203.0.113.10", 10 + round));
+        sent += 10 + round;
+        safe += 10 + round;
+        daemon.let_pass(SNAPSHOT_AGE_MAX);
+        // These may or may not have reached the disk.
+        bed.ask(GERMANY, &attacks("203.0.113.10", 5));
+        sent += 5;
+        daemon.kill();
+    }
+    let daemon = Daemon::start(&bed, &home, "wan0");
+    bed.ask(CHINA, &attacks("203.0.113.10", 2));
+    daemon.stop().good();
+    let report = home.report();
+    let counted = total(&report) as usize;
+    assert!(counted <= sent + 2, "{counted} counted, {} sent: something was counted twice", sent + 2);
+    assert!(counted >= safe + 2, "{counted} counted, {} were safe", safe + 2);
+    assert_eq!(attempts(&report, "origins", "US") as usize, safe);
+    assert_eq!(attempts(&report, "origins", "CN"), 2);
+    let events = home.events();
+    let ids: BTreeSet<&str> = events.iter().filter_map(|event| event["gatewatch"]["id"].as_str()).collect();
+    assert_eq!((events.len(), ids.len()), (counted, counted), "events and tallies agree");
+}
+
+#[test]
+fn a_refused_start_is_one_clear_line_and_the_right_code() {
+    let Some(bed) = bed() else { return };
+    let home = Home::new(SITE);
+    let absent = refused(&bed, &home.settings(), "nosuch0");
+    assert_eq!(absent.code, Some(66), "{}", absent.stderr);
+    assert!(absent.stderr.contains("nosuch0") && absent.stderr.contains("wan0"), "{}", absent.stderr);
+    home.settle("[capture]\nfilter = \"tcp port eighty and\"\n");
+    let filter = refused(&bed, &home.settings(), "wan0");
+    assert_eq!(filter.code, Some(78), "{}", filter.stderr);
+    assert!(filter.stderr.contains("capture.filter"), "{}", filter.stderr);
+    home.settle(SITE);
+    let mut bare = bed.command("gateway", "setpriv");
+    bare.args(["--bounding-set", "-net_raw,-net_admin", "--inh-caps", "-net_raw,-net_admin"]);
+    bare.arg(env!("CARGO_BIN_EXE_gatewatch")).args(["run", "-i", "wan0", "-c"]).arg(home.settings());
+    let bare = run(bare, b"", Duration::from_secs(30));
+    assert_eq!(bare.code, Some(77), "{}", bare.stderr);
+    assert!(bare.stderr.to_ascii_lowercase().contains("cap_net_raw"), "{}", bare.stderr);
+}
+
+#[test]
+fn a_vanished_interface_is_said_and_what_was_counted_is_kept() {
+    let Some(mut bed) = bed() else { return };
+    let home = Home::new(SITE);
+    let mut daemon = Daemon::start(&bed, &home, "wan0");
+    bed.ask(UNITED_STATES, &attacks("203.0.113.10", 5));
+    daemon.let_pass(SNAPSHOT_AGE_MAX);
+    let gone = bed.command("gateway", "ip").args(["link", "del", "wan0"]).status();
+    assert!(gone.expect("ip runs").success());
+    daemon.await_log("wan0");
+    drop(daemon);
+    let mut command = Command::new(env!("CARGO_BIN_EXE_gatewatch"));
+    let out: PathBuf = home.path("year.json");
+    let year = home.report()["period"]["from"].as_str().expect("a beginning")[..4].to_owned();
+    command
+        .args(["report", "--format", "json", "--year", &year, "-o"])
+        .arg(&out)
+        .arg("-c")
+        .arg(home.settings());
+    run(command, b"", Duration::from_secs(30)).good();
+    assert_eq!(total(&support::sensor::read_json(&out)), 5);
+}
