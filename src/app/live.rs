@@ -182,7 +182,7 @@ impl Pipeline {
 
     /// Waits for every thread, in the order in which they end. Gives the last word, and what ended capture.
     pub fn join(&self) -> Result<Option<(PathBuf, Report)>, Fatal> {
-        let mut lost = None;
+        let mut ended = None;
         let captures = std::mem::take(&mut *lock(&self.captures));
         for (name, thread) in captures {
             match thread.join() {
@@ -191,15 +191,17 @@ impl Pipeline {
                     // One interface is gone: the others must not count on without saying so.
                     self.shared.stop.store(true, Ordering::Release);
                     tracing::error!(%error, "capture ended");
-                    lost = lost.or(Some(Fatal::DeviceLost(error.to_string())));
+                    ended = ended.or(Some(Fatal::DeviceLost(error.to_string())));
                 }
-                Err(_) => lost = lost.or(Some(Fatal::Bug(format!("the capture thread of {name} panicked")))),
+                Err(_) => {
+                    ended = ended.or(Some(Fatal::Bug(format!("the capture thread of {name} panicked"))));
+                }
             }
         }
         let Some(stages) = lock(&self.stages).take() else { return Ok(None) };
         let writer = stages.join().map_err(Fatal::Io)?;
         let last = writer.last_word().map_err(|error| prepare::unwritable(&error))?;
-        lost.map_or(Ok(last), Err)
+        ended.map_or(Ok(last), Err)
     }
 }
 

@@ -325,9 +325,10 @@ fn note(shared: &Shared, error: Option<&ReportError>) {
     let now = error.map(ToString::to_string);
     let mut told = shared.told();
     if told.trouble != now {
-        match &now {
-            Some(error) => tracing::error!(error, "cannot write; tallies are kept in memory and tried again"),
-            None => tracing::info!("writing works again"),
+        if let Some(error) = &now {
+            tracing::error!(error, "cannot write; tallies are kept in memory and tried again");
+        } else {
+            tracing::info!("writing works again");
         }
         told.trouble = now;
     }

@@ -179,7 +179,7 @@ impl Detector {
         found.clear();
         split::values(request, &mut |kind, name, sent| {
             for sent in head_and_tail(sent) {
-                let mut look = |view: &[u8]| self.look(view, (kind, name), request, candidates, found);
+                let mut look = |view: &[u8]| self.look(view, (kind, name), request, (candidates, found));
                 let (encoded, plus) = kind.encoding();
                 look(sent);
                 let changed = encoded && views::percent(sent, plus, once);
@@ -228,10 +228,9 @@ impl Detector {
         view: &[u8],
         (kind, name): (ValueKind, &[u8]),
         request: &Request<'_>,
-        candidates: &mut Vec<u32>,
-        found: &mut Vec<Found>,
+        (candidates, found): (&mut Vec<u32>, &mut Vec<Found>),
     ) {
-        self.rules.find(view, kind, name, candidates, |hit| {
+        self.rules.find(view, (kind, name), candidates, |hit| {
             let Some(rule) = self.rules.rules().get(hit.rule) else { return };
             let wrong_method = !rule.methods.is_empty()
                 && !rule.methods.iter().any(|method| method.as_bytes() == request.method);
@@ -267,7 +266,6 @@ impl Detector {
     }
 
     /// What became of an attempt, as far as the reply shows it.
-    #[expect(clippy::unused_self, reason = "the markers will come from the rules")]
     pub fn outcome(&self, _class: Class, status: Option<u16>, body_start: &[u8]) -> Outcome {
         const MARKERS: [&[u8]; 7] = [
             b"root:x:0:",

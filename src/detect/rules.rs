@@ -198,8 +198,7 @@ impl RuleSet {
     pub fn find(
         &self,
         view: &[u8],
-        kind: ValueKind,
-        name: &[u8],
+        (kind, name): (ValueKind, &[u8]),
         candidates: &mut Vec<u32>,
         mut take: impl FnMut(Match),
     ) {

@@ -77,7 +77,7 @@ fn is_prose(view: &[u8]) -> bool {
     if view.len() < 60 {
         return false;
     }
-    let words = view.split(|byte| byte.is_ascii_whitespace()).filter(|word| word.len() > 1).count();
+    let words = view.split(u8::is_ascii_whitespace).filter(|word| word.len() > 1).count();
     let letters = view
         .iter()
         .filter(|byte| byte.is_ascii_alphabetic() || byte.is_ascii_whitespace() || **byte >= 0x80)

@@ -85,18 +85,15 @@ fn fold(bytes: &[u8], out: &mut Vec<u8>) -> bool {
             0..=8 | 11..=12 | 14..=31 => Some((None, after)),
             _ => None,
         };
-        match folded {
-            Some((code, tail)) => {
-                if let Some(code) = code {
-                    push_code(out, code);
-                }
-                rest = tail;
-                changed = true;
+        if let Some((code, tail)) = folded {
+            if let Some(code) = code {
+                push_code(out, code);
             }
-            None => {
-                out.push(byte);
-                rest = after;
-            }
+            rest = tail;
+            changed = true;
+        } else {
+            out.push(byte);
+            rest = after;
         }
     }
     changed
