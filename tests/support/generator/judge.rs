@@ -4,8 +4,8 @@ use serde_json::Value;
 
 use super::expect::Expected;
 
-/// Two figures this near are the same: shares and means are printed from binary fractions.
-const EPSILON: f64 = 1e-9;
+/// Two figures this near are the same: reports print six decimals.
+const EPSILON: f64 = 5e-7;
 
 /// Every way in which the headline of a report differs from the plan; one line each.
 pub fn differences(expected: &Expected, report: &Value) -> Vec<String> {
