@@ -142,6 +142,7 @@ fn a_bad_file_at_reload_keeps_the_old_settings_and_a_good_one_is_taken() {
     daemon.signal("HUP");
     let complaint = daemon.await_log("snaplength");
     assert!(complaint.contains("gatewatch.toml"), "{complaint}");
+    daemon.await_notification("READY=1");
     bed.ask(UNITED_STATES, &attacks("203.0.113.10", 4));
     home.settle(&SITE.replace("home = [\"CN\"]", "home = [\"CN\", \"DE\"]"));
     daemon.signal("HUP");

@@ -4,7 +4,9 @@ use std::path::PathBuf;
 use std::sync::atomic::Ordering;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
+use std::time::Duration;
 
+use crossbeam_channel::bounded;
 use ipnet::IpNet;
 
 use crate::app::pipeline::{InterfaceStatus, Order, Reload, Shared, Stages, Status};
@@ -22,6 +24,9 @@ use crate::inspect::{DetectorCell, Inspector, limits};
 use crate::model::time::Timestamp;
 use crate::report::shape::Report;
 use crate::report::writer::{Mode, Setup, Writer};
+
+/// How long a reload waits for the classifier to count by the new settings.
+const RELOAD_MAX: Duration = Duration::from_secs(5);
 
 /// A capture thread and the name of its interface.
 type CaptureThread = (String, JoinHandle<Result<(), CaptureError>>);
@@ -103,8 +108,10 @@ impl Pipeline {
         let geo = prepare::geo(settings).map_err(|error| error.to_string())?;
         let provenance = prepare::provenance(settings, config_hash, &detector, &geo);
         let databases = described(&geo);
-        let order = Order::Reload(Box::new(Reload { settings: Arc::clone(settings), geo, provenance }));
-        if !self.order(order) {
+        let (taken, answer) = bounded(1);
+        let order =
+            Order::Reload(Box::new(Reload { settings: Arc::clone(settings), geo, provenance, taken }));
+        if !self.order(order) || answer.recv_timeout(RELOAD_MAX).is_err() {
             return Err("the classifier is too busy to take new settings; try again".into());
         }
         self.detectors.replace(detector);

@@ -48,6 +48,8 @@ pub struct Reload {
     pub geo: Geo,
     /// What makes the numbers from now on.
     pub provenance: Provenance,
+    /// Told when the classifier counts by them.
+    pub taken: Sender<()>,
 }
 
 /// To the report thread.
@@ -258,8 +260,10 @@ impl Classify {
     fn obey(&mut self, order: Order) {
         match order {
             Order::Reload(reload) => {
-                let Reload { settings, geo, provenance } = *reload;
+                let Reload { settings, geo, provenance, taken } = *reload;
                 self.classifier.reload(&settings, Some(geo));
+                // Whoever asked may have stopped waiting.
+                let _ = taken.try_send(());
                 let _ = self.to_report.send(Message::Reload(settings, provenance));
             }
             Order::Rotate => {

@@ -49,6 +49,10 @@ pub fn values(request: &Request<'_>, take: &mut Take<'_>) {
     }
     for field in request.headers {
         if field.name.eq_ignore_ascii_case(b"cookie") {
+            // Payloads that hold a semicolon themselves are only seen in one piece.
+            if memchr::memchr(b'{', field.value).is_some() {
+                take(ValueKind::Header, field.name, field.value);
+            }
             for pair in field.value.split(|byte| *byte == b';').take(PARAMETERS_MAX) {
                 let (name, value) = split_once(pair.trim_ascii(), b'=');
                 take(ValueKind::Cookie, name, value.unwrap_or_default());

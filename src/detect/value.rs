@@ -60,14 +60,16 @@ impl ValueKind {
 /// Weight of a finding by where it stood: an application acts on a path or a parameter, hardly on a `Referer`.
 pub fn location_factor(kind: ValueKind, name: &[u8], weight: f32, view: &[u8]) -> f32 {
     match kind {
-        ValueKind::Header if name.eq_ignore_ascii_case(b"referer") => 0.5,
+        // A page's address may hold anything; only what harms whoever logs it counts fully there.
+        ValueKind::Header if weight < 0.97 && name.eq_ignore_ascii_case(b"referer") => 0.5,
         // What people write: text about attacks is no attack. A structure that no prose has stays one.
         ValueKind::Form | ValueKind::Json | ValueKind::Query | ValueKind::Xml
             if weight < 0.95 && is_prose(view) =>
         {
             0.6
         }
-        ValueKind::Body => 0.97,
+        // The content of an upload: documents about attacks are uploaded, too.
+        ValueKind::Body if weight < 0.95 && !name.is_empty() => 0.6,
         _ => 1.0,
     }
 }
