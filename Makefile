@@ -7,7 +7,7 @@ SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
 .ONESHELL:
 .DEFAULT_GOAL := help
-.PHONY: help run test demo founding bench deny clean packages test-packages
+.PHONY: help run test demo founding install bench deny clean packages test-packages
 
 CARGO ?= cargo
 RUN ?= run
@@ -53,6 +53,11 @@ test-packages: packages
 	have ip iproute2
 	have curl curl
 	have ethtool ethtool
+	have python3 python3-minimal
+	have systemd-analyze systemd
+	have /lib/systemd/systemd systemd-sysv
+	have systemd-nspawn systemd-container
+	have dbus-daemon dbus
 	$(INSTALL)
 
 $(GATEWATCH): packages
@@ -126,6 +131,36 @@ founding: $(GATEWATCH) $(TRAFFIC) ## stream the year of 1.7 million attacks thro
 	    | "$${measured[@]}" $(GATEWATCH) replay -c $$out/gatewatch.toml -o $$out/reports -
 	$(TRAFFIC) --plan 2012 --expect > $$out/expected.json
 	$(TRAFFIC) --plan 2012 --judge $$out/reports/report-2012.json
+
+# BINARY=… installs another build; DESTDIR=… installs below a folder, as packages and the tests do.
+BINARY ?= $(GATEWATCH)
+PREFIX ?= /usr
+DESTDIR ?=
+$(if $(filter $(GATEWATCH),$(BINARY)),install: $(GATEWATCH))
+
+install: ## binary, unit, user, folders, settings, man page and completions; then: systemctl enable --now gatewatch
+	@put() { $(if $(DESTDIR),,$(SUDO)) install -D "$$@"; }
+	made=$$(mktemp -d)
+	trap 'rm -rf "$$made"' EXIT
+	mkdir "$$made/man"
+	$(BINARY) man "$$made/man"
+	for shell in bash zsh fish; do $(BINARY) completions $$shell > "$$made/$$shell"; done
+	put -m 755 $(BINARY) $(DESTDIR)$(PREFIX)/bin/gatewatch
+	put -m 644 systemd/gatewatch.service $(DESTDIR)$(PREFIX)/lib/systemd/system/gatewatch.service
+	put -m 644 systemd/gatewatch.sysusers $(DESTDIR)$(PREFIX)/lib/sysusers.d/gatewatch.conf
+	put -m 644 systemd/gatewatch.tmpfiles $(DESTDIR)$(PREFIX)/lib/tmpfiles.d/gatewatch.conf
+	put -m 644 -t $(DESTDIR)$(PREFIX)/share/man/man1 "$$made"/man/*.1
+	put -m 644 "$$made/bash" $(DESTDIR)$(PREFIX)/share/bash-completion/completions/gatewatch
+	put -m 644 "$$made/zsh" $(DESTDIR)$(PREFIX)/share/zsh/vendor-completions/_gatewatch
+	put -m 644 "$$made/fish" $(DESTDIR)$(PREFIX)/share/fish/vendor_completions.d/gatewatch.fish
+	# What an operator changed stays.
+	[ -e $(DESTDIR)/etc/gatewatch/gatewatch.toml ] \
+	    || put -m 644 config/gatewatch.toml $(DESTDIR)/etc/gatewatch/gatewatch.toml
+	if [ -z "$(DESTDIR)" ] && [ -d /run/systemd/system ]; then
+	    $(SUDO) systemd-sysusers gatewatch.conf
+	    $(SUDO) systemd-tmpfiles --create gatewatch.conf
+	    $(SUDO) systemctl daemon-reload
+	fi
 
 bench: packages ## decode, stream, detect, geo and whole-pipeline benches
 	@nice $(CARGO) bench --locked

@@ -47,7 +47,7 @@ pub struct Detect {
 #[derive(Clone, Debug, Default, Deserialize, PartialEq, Serialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Exception {
-    /// Name of a [[site]].
+    /// Name of a `[[site]]`.
     pub site: Option<String>,
     /// Path of the request; a trailing `*` matches any rest.
     pub path: Option<String>,

@@ -57,10 +57,20 @@ impl Bed {
         self.servers.push(child);
     }
 
+    /// The name of the bed, unique on this machine.
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// The network namespace of `client`, `gateway` or `server`.
+    pub fn namespace(&self, part: &str) -> String {
+        format!("{}-{part}", self.name)
+    }
+
     /// A command inside `client`, `gateway` or `server`.
     pub fn command(&self, part: &str, program: impl AsRef<std::ffi::OsStr>) -> Command {
         let mut command = Command::new("ip");
-        command.args(["netns", "exec", &format!("{}-{part}", self.name)]).arg(program);
+        command.args(["netns", "exec", &self.namespace(part)]).arg(program);
         command
     }
 

@@ -1,6 +1,7 @@
 //! What the tests of the built binary share: the generator, the sensor, the bed.
 
 pub mod bed;
+pub mod container;
 pub mod daemon;
 pub mod generator;
 pub mod sensor;

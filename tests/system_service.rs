@@ -1,0 +1,183 @@
+//! The service as an operator installs it, under a real systemd, in the gateway of a bed: the unit's
+//! hardening, start, reload, watchdog, kill, reboot, a lost interface, and that the counts survive it all.
+//! Needs root, iproute2, curl, python3, make and systemd-container; without them each test says that it is skipped.
+
+#![allow(
+    clippy::expect_used,
+    clippy::indexing_slicing,
+    clippy::panic,
+    clippy::print_stderr,
+    clippy::unwrap_used,
+    reason = "a test stops at the first surprise and says what it skips"
+)]
+
+use std::path::Path;
+use std::process::Command;
+
+use serde_json::Value;
+
+#[allow(dead_code, reason = "shared by all tests")]
+mod support;
+
+use support::bed::Bed;
+use support::container::{Container, obstacle};
+use support::sensor::{PATIENCE, run};
+
+/// Highest exposure that `systemd-analyze security` may give the unit, times ten.
+const EXPOSURE_MAX: &str = "--threshold=15";
+/// CAP_NET_RAW alone, as /proc shows a set of capabilities.
+const NET_RAW: &str = "0000000000002000";
+const SETTINGS: &str = "/etc/gatewatch/conf.d/50-test.toml";
+const SITE: &str = r#"
+[capture]
+interfaces = ["wan0"]
+[origin]
+home = ["CN"]
+[[site]]
+name = "www.town.example"
+addresses = ["203.0.113.10"]
+"#;
+const UNITED_STATES: &str = "73.10.20.30";
+const GERMANY: &str = "93.193.4.5";
+
+/// A machine with the service enabled and started.
+fn machine() -> Option<(Container, Bed)> {
+    if let Some(reason) = obstacle() {
+        eprintln!("skipped: {reason}");
+        return None;
+    }
+    let bed = Bed::up();
+    let container = Container::boot(&bed);
+    container.told(&["systemd-sysusers"]);
+    container.told(&["systemd-tmpfiles", "--create", "gatewatch.conf"]);
+    container.write(SETTINGS, SITE);
+    container.told(&["systemctl", "enable", "--quiet", "--now", "gatewatch"]);
+    Some((container, bed))
+}
+
+fn attacks(first: usize, count: usize) -> Vec<String> {
+    (first..first + count)
+        .map(|n| {
+            format!("http://203.0.113.10/item?id=1%27%20UNION%20SELECT%20a,b%20FROM%20users--%20-&n={n}")
+        })
+        .collect()
+}
+
+/// Attempts of the current year in the store, as `gatewatch report` prints them for the site.
+fn counted(container: &Container) -> u64 {
+    let year = container.told(&["date", "-u", "+%Y"]);
+    let ended = container.exec(&["gatewatch", "report", "--year", &year, "--format", "json"]);
+    let report: Value = serde_json::from_str(&ended.stdout).unwrap_or(Value::Null);
+    report["totals"]["attempts"].as_u64().unwrap_or(0)
+}
+
+#[test]
+fn the_unit_is_accepted_and_closes_everything_it_can() {
+    let units = Path::new(env!("CARGO_MANIFEST_DIR")).join("systemd");
+    if !Path::new("/usr/bin/systemd-analyze").exists() {
+        eprintln!("skipped: systemd-analyze is not there (package systemd)");
+        return;
+    }
+    let mut security = Command::new("systemd-analyze");
+    security.args(["security", "--offline=true", EXPOSURE_MAX]).arg(units.join("gatewatch.service"));
+    run(security, b"", PATIENCE).good();
+    let Some((container, _bed)) = machine() else { return };
+    // It ends with 0 on settings it does not know: what it prints is what counts.
+    let verified = container.exec(&["systemd-analyze", "verify", "gatewatch.service"]);
+    assert_eq!((verified.code, verified.stderr.as_str()), (Some(0), ""), "{verified:?}");
+    let process = container.property("MainPID");
+    let status = container.told(&["cat", &format!("/proc/{process}/status")]);
+    for wanted in [
+        format!("CapEff:\t{NET_RAW}"),
+        format!("CapBnd:\t{NET_RAW}"),
+        "NoNewPrivs:\t1".to_owned(),
+        "Seccomp:\t2".to_owned(),
+    ] {
+        assert!(status.contains(&wanted), "{wanted} in {status}");
+    }
+    let user = container.told(&["id", "-u", "gatewatch"]);
+    assert!(status.contains(&format!("Uid:\t{user}\t{user}")), "{user} in {status}");
+    assert_ne!(user, "0");
+    let owners = container.told(&["stat", "-c", "%U %a", "/var/lib/gatewatch", "/var/log/gatewatch"]);
+    assert_eq!(owners, "gatewatch 750\ngatewatch 750");
+}
+
+#[test]
+fn counts_survive_reload_hang_kill_and_reboot() {
+    let Some((container, mut bed)) = machine() else { return };
+    assert_eq!(container.property("SubState"), "running");
+    bed.ask(UNITED_STATES, &attacks(0, 7));
+    container.await_that("7 attempts in the store", || counted(&container) == 7);
+
+    // A bad file keeps the old settings and the process; a good one takes effect.
+    let process = container.property("MainPID");
+    container.write("/etc/gatewatch/conf.d/60-bad.toml", "[capture]\nsnaplen = 7\n");
+    container.told(&["systemctl", "reload", "gatewatch"]);
+    container.await_that("the bad settings are told", || {
+        let journal = container.journal();
+        journal.contains("60-bad.toml") && journal.contains("the old settings stay in effect")
+    });
+    container.write("/etc/gatewatch/conf.d/60-bad.toml", "[detect]\ndisable = [\"sqli.union\"]\n");
+    container.told(&["systemctl", "reload", "gatewatch"]);
+    container.await_that("the good settings are told", || container.journal().contains("are reloaded"));
+    assert_eq!(container.property("MainPID"), process);
+    container.told(&["rm", "/etc/gatewatch/conf.d/60-bad.toml"]);
+    container.told(&["systemctl", "reload", "gatewatch"]);
+    container.await_that("the settings are as before", || {
+        container.journal().matches("are reloaded").count() == 2
+    });
+
+    // A process that hangs is restarted by the watchdog. What it had not stored is at most a second old.
+    container.write(
+        "/etc/systemd/system/gatewatch.service.d/fast.conf",
+        "[Service]\nWatchdogSec=2s\nRestartSec=200ms\n",
+    );
+    container.told(&["systemctl", "daemon-reload"]);
+    container.told(&["systemctl", "restart", "gatewatch"]);
+    container.told(&["systemctl", "kill", "-s", "STOP", "gatewatch"]);
+    container.await_property("NRestarts", "1");
+    container.await_property("SubState", "running");
+    bed.ask(GERMANY, &attacks(100, 5));
+    container.await_that("12 attempts in the store", || counted(&container) == 12);
+
+    container.told(&["systemctl", "kill", "-s", "KILL", "gatewatch"]);
+    container.await_property("NRestarts", "2");
+    container.await_property("SubState", "running");
+    bed.ask(GERMANY, &attacks(200, 3));
+    container.await_that("15 attempts in the store", || counted(&container) == 15);
+
+    container.reboot();
+    container.await_property("SubState", "running");
+    bed.ask(UNITED_STATES, &attacks(300, 2));
+    container.await_that("17 attempts in the store", || counted(&container) == 17);
+    container.told(&["gatewatch", "status"]);
+
+    container.told(&["systemctl", "stop", "gatewatch"]);
+    assert_eq!(container.property("Result"), "success");
+    let year = container.told(&["date", "-u", "+%Y"]);
+    let report = container.told(&["cat", &format!("/var/log/gatewatch/report-{year}.open.txt")]);
+    assert!(report.contains("17"), "{report}");
+    assert_eq!(container.told(&["systemctl", "--failed", "--no-legend"]), "");
+}
+
+#[test]
+fn a_lost_interface_is_waited_for_and_bad_settings_are_not_retried() {
+    let Some((container, bed)) = machine() else { return };
+    container.write("/etc/systemd/system/gatewatch.service.d/fast.conf", "[Service]\nRestartSec=200ms\n");
+    container.told(&["systemctl", "daemon-reload"]);
+    let mut delete = Command::new("ip");
+    delete.args(["-n", &bed.namespace("gateway"), "link", "del", "wan0"]);
+    run(delete, b"", PATIENCE).good();
+    container.await_that("the device is lost", || container.journal().contains("capture ended"));
+    container.await_that("it tries again and again", || {
+        container.property("NRestarts").parse::<u32>().is_ok_and(|restarts| restarts > 2)
+    });
+    container.told(&["systemctl", "stop", "gatewatch"]);
+
+    container.write(SETTINGS, "[capture]\nsnaplen = \"long\"\n");
+    assert_ne!(container.exec(&["systemctl", "start", "gatewatch"]).code, Some(0));
+    assert_eq!(container.property("ExecMainStatus"), "78");
+    assert_eq!(container.property("SubState"), "failed");
+    let journal = container.journal();
+    assert!(journal.contains("50-test.toml") && journal.contains("snaplen"), "{journal}");
+}
