@@ -25,7 +25,7 @@ use support::sensor::{PATIENCE, run};
 
 /// Highest exposure that `systemd-analyze security` may give the unit, times ten.
 const EXPOSURE_MAX: &str = "--threshold=15";
-/// CAP_NET_RAW alone, as /proc shows a set of capabilities.
+/// `CAP_NET_RAW` alone, as /proc shows a set of capabilities.
 const NET_RAW: &str = "0000000000002000";
 const SETTINGS: &str = "/etc/gatewatch/conf.d/50-test.toml";
 const SITE: &str = r#"

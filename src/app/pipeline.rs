@@ -24,7 +24,7 @@ use crate::tally::Snapshot;
 /// A snapshot at least so often: what a kill -9 may lose.
 const SNAPSHOT_EVERY: Duration = Duration::from_millis(500);
 /// Rows after which a replay hands a snapshot on, so that its memory stays bounded.
-const SNAPSHOT_ROWS: usize = 100_000;
+const SNAPSHOT_ROWS: usize = 16_384;
 /// Pause before a write that failed is tried again.
 const RETRY_EVERY: Duration = Duration::from_secs(1);
 /// Tries of the last write when the daemon is told to stop: it must end within 10 s.

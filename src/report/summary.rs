@@ -72,16 +72,15 @@ pub fn build(
     site: Option<&str>,
     provenance: &Provenance,
 ) -> Result<Report, ReportError> {
-    let rows = read_rows(store, span, site)?;
     let sources = read_sources(store, span, site)?;
     let watch = read_watch(store, span)?;
     let counters = read_counters(store, span)?;
     let mut tables = Tables::default();
     let mut totals = Counts::default();
-    for row in &rows {
+    each_row(store, span, site, |row| {
         totals.add(row.counts);
         tables.add(row, span);
-    }
+    })?;
     let observed = watch.values().sum::<i64>() / MICROS_PER_SEC;
     let seconds = (span.to.0 - span.from.0) * 3_600;
     let declared = provenance.home_declared;
@@ -168,38 +167,44 @@ struct StoreRow {
     counts: Counts,
 }
 
-fn read_rows(store: &Store, span: &Span, site: Option<&str>) -> Result<Vec<StoreRow>, ReportError> {
+/// Goes through the tally row by row: a year of them need not fit in memory.
+fn each_row(
+    store: &Store,
+    span: &Span,
+    site: Option<&str>,
+    mut take: impl FnMut(&StoreRow),
+) -> Result<(), ReportError> {
     let overseas = Sector::Overseas.name();
-    let read = || -> rusqlite::Result<Vec<StoreRow>> {
+    let mut read = || -> rusqlite::Result<()> {
         let mut statement = store.connection().prepare_cached(
             "SELECT hour, site, class, grade, place, sector, label, headline, attempts, sessions, incidents
              FROM tally WHERE hour >= ?1 AND hour < ?2 AND (?3 IS NULL OR site = ?3)",
         )?;
-        statement
-            .query_map(params![span.from.0, span.to.0, site], |row| {
-                let count = |at| row.get::<_, i64>(at).map(i64::unsigned_abs);
-                let sector: String = row.get(5)?;
-                let headline: bool = row.get(7)?;
-                let attempts = count(8)?;
-                let counts = Counts {
-                    attempts,
-                    headline_attempts: if headline { attempts } else { 0 },
-                    overseas_attempts: if headline && sector == overseas { attempts } else { 0 },
-                    sessions: count(9)?,
-                    incidents: count(10)?,
-                };
-                Ok(StoreRow {
-                    hour: Hour(row.get(0)?),
-                    site: row.get(1)?,
-                    class: row.get(2)?,
-                    grade: row.get(3)?,
-                    place: row.get(4)?,
-                    sector,
-                    label: row.get(6)?,
-                    counts,
-                })
-            })?
-            .collect()
+        let mut rows = statement.query(params![span.from.0, span.to.0, site])?;
+        while let Some(row) = rows.next()? {
+            let count = |at| row.get::<_, i64>(at).map(i64::unsigned_abs);
+            let sector: String = row.get(5)?;
+            let headline: bool = row.get(7)?;
+            let attempts = count(8)?;
+            let counts = Counts {
+                attempts,
+                headline_attempts: if headline { attempts } else { 0 },
+                overseas_attempts: if headline && sector == overseas { attempts } else { 0 },
+                sessions: count(9)?,
+                incidents: count(10)?,
+            };
+            take(&StoreRow {
+                hour: Hour(row.get(0)?),
+                site: row.get(1)?,
+                class: row.get(2)?,
+                grade: row.get(3)?,
+                place: row.get(4)?,
+                sector,
+                label: row.get(6)?,
+                counts,
+            });
+        }
+        Ok(())
     };
     read().map_err(store.wrap())
 }
