@@ -101,6 +101,7 @@ pub struct Scratch {
     once: Vec<u8>,
     deep: Vec<u8>,
     spare: Vec<u8>,
+    other: Vec<u8>,
     candidates: Vec<u32>,
     found: Vec<Found>,
 }
@@ -175,7 +176,7 @@ impl Detector {
 
     /// Judges a request that was sent to `server`.
     pub fn judge(&self, request: &Request<'_>, server: SocketAddr, scratch: &mut Scratch) -> Verdict {
-        let Scratch { once, deep, spare, candidates, found } = scratch;
+        let Scratch { once, deep, spare, other, candidates, found } = scratch;
         found.clear();
         split::values(request, &mut |kind, name, sent| {
             for sent in head_and_tail(sent) {
@@ -187,8 +188,22 @@ impl Detector {
                 if changed {
                     look(view);
                 }
-                if views::may_be_deep(view) && views::deep(view, deep, spare) {
+                let is_deep = views::may_be_deep(view) && views::deep(view, deep, spare);
+                if is_deep {
                     look(deep);
+                }
+                let view = if is_deep { deep.as_slice() } else { view };
+                // In a path each segment may be one.
+                let view = if kind == ValueKind::Path {
+                    view.rsplit(|byte| *byte == b'/').next().unwrap_or_default()
+                } else {
+                    view
+                };
+                if views::base64(view, spare) {
+                    look(spare);
+                    if views::may_be_deep(spare) && views::deep(spare, once, other) {
+                        look(once);
+                    }
                 }
             }
         });

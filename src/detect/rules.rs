@@ -21,6 +21,7 @@ const BUILT_IN: &[(&str, &str)] = &[
     ("injection.toml", include_str!("../../config/rules/injection.toml")),
     ("files.toml", include_str!("../../config/rules/files.toml")),
     ("code.toml", include_str!("../../config/rules/code.toml")),
+    ("short.toml", include_str!("../../config/rules/short.toml")),
     ("probes.toml", include_str!("../../config/rules/probes.toml")),
     ("products.toml", include_str!("../../config/rules/products.toml")),
 ];
@@ -33,6 +34,10 @@ const REGEX_CACHE_BYTES: usize = 256 << 10;
 const RULES_MAX: usize = 20_000;
 /// Shortest literal. One byte is for the few marks that are rare by themselves, such as `~`.
 const LITERAL_MIN_BYTES: usize = 1;
+
+/// Marks in an expression that stand for something: white space, and the rule's words.
+const WS_MARK: &str = "<ws>";
+const WORD_MARK: &str = "<word>";
 
 /// What `<ws>` in an expression stands for: what a database takes for white space, comments included.
 const WHITE_SPACE: &str = r"(?:[\s\x00\x0b\xa0+]|/\*[^*]{0,64}\*/)";
@@ -86,10 +91,21 @@ struct RawRule {
     weight: f32,
     title: String,
     on: Vec<On>,
+    /// Literals of which one must occur for the expression to be tried.
+    #[serde(default)]
     lits: Vec<String>,
+    /// Words that `<word>` in the expression stands for; each is a literal, too.
+    #[serde(default)]
+    words: Vec<String>,
     regex: String,
     #[serde(default)]
     method: Vec<String>,
+    /// Names of parameters, fields or headers that the rule is limited to; `*` at the end takes any ending.
+    #[serde(default)]
+    names: Vec<String>,
+    /// Longest value that the rule is tried on: what is a payload by itself may be a word in a text.
+    #[serde(default)]
+    max: Option<usize>,
     #[serde(default)]
     cve: Vec<String>,
     /// Requests that must fire; tests run them.
@@ -126,9 +142,24 @@ pub struct Rule {
     pub cve: Vec<String>,
     /// Requests that must fire, and that must stay quiet.
     pub examples: (Vec<String>, Vec<String>),
+    /// Names it is limited to, in lower case; empty: all.
+    names: Vec<Box<[u8]>>,
+    /// Longest value it is tried on.
+    max: usize,
     regex: Regex,
     /// What the hash of the set is taken over.
     pub source: String,
+}
+
+impl Rule {
+    /// Whether the rule looks at values of that name.
+    fn takes_name(&self, name: &[u8]) -> bool {
+        self.names.is_empty()
+            || self.names.iter().any(|wanted| match wanted.strip_suffix(b"*") {
+                Some(start) => name.get(..start.len()).is_some_and(|head| head.eq_ignore_ascii_case(start)),
+                None => name.eq_ignore_ascii_case(wanted),
+            })
+    }
 }
 
 /// All rules with their literal automaton.
@@ -213,7 +244,9 @@ impl RuleSet {
         }
         for index in candidates.iter().map(|index| *index as usize) {
             let Some(rule) = self.rules.get(index) else { continue };
-            if rule.on.iter().any(|on| on.covers(kind, name))
+            if view.len() <= rule.max
+                && rule.on.iter().any(|on| on.covers(kind, name))
+                && rule.takes_name(name)
                 && let Some(found) = rule.regex.find(view)
             {
                 take(Match { rule: index, at: found.start(), len: found.len() });
@@ -239,6 +272,18 @@ fn add_file(
     Ok(())
 }
 
+/// A word as an expression that matches it and nothing else.
+fn escaped(word: &str) -> String {
+    let mut text = String::with_capacity(word.len() + 4);
+    for letter in word.chars() {
+        if letter.is_ascii_punctuation() && letter != '_' {
+            text.push('\\');
+        }
+        text.push(letter);
+    }
+    text
+}
+
 fn compile(
     file: &str,
     raw: RawRule,
@@ -257,16 +302,21 @@ fn compile(
     if known.iter().any(|other| *other.id == *raw.id) {
         return Err(complain("the id is taken by an earlier rule".into()));
     }
-    if raw.on.is_empty() || raw.lits.is_empty() {
-        return Err(complain("\"on\" and \"lits\" need one entry at least".into()));
+    if raw.on.is_empty() || raw.lits.is_empty() && raw.words.is_empty() {
+        return Err(complain("\"on\" and \"lits\" or \"words\" need one entry at least".into()));
     }
-    for literal in &raw.lits {
+    if raw.words.is_empty() == raw.regex.contains(WORD_MARK) {
+        return Err(complain(format!("\"words\" and {WORD_MARK} in \"regex\" need each other")));
+    }
+    for literal in raw.lits.iter().chain(&raw.words) {
         if literal.len() < LITERAL_MIN_BYTES {
             return Err(complain(format!("literal {literal:?} is empty")));
         }
         literals.push((literal.to_ascii_lowercase(), known.len() as u32));
     }
-    let pattern = raw.regex.replace("<ws>", WHITE_SPACE);
+    let words: Vec<String> = raw.words.iter().map(|word| escaped(word)).collect();
+    let pattern =
+        raw.regex.replace(WORD_MARK, &format!("(?:{})", words.join("|"))).replace(WS_MARK, WHITE_SPACE);
     let regex = Regex::builder()
         .configure(
             Regex::config()
@@ -289,8 +339,8 @@ fn compile(
             ))
         })?;
     let source = format!(
-        "{}\n{}\n{}\n{:?}\n{:?}\n{}\n{:?}\n",
-        raw.id, raw.class, raw.weight, raw.on, raw.lits, raw.regex, raw.method
+        "{}\n{}\n{}\n{:?}\n{:?}\n{:?}\n{}\n{:?}\n{:?}\n{:?}\n",
+        raw.id, raw.class, raw.weight, raw.on, raw.lits, raw.words, raw.regex, raw.method, raw.names, raw.max
     );
     Ok(Rule {
         id: raw.id.as_str().into(),
@@ -301,6 +351,8 @@ fn compile(
         methods: raw.method,
         cve: raw.cve,
         examples: (raw.fires, raw.quiet),
+        names: raw.names.iter().map(|name| name.to_ascii_lowercase().into_bytes().into()).collect(),
+        max: raw.max.unwrap_or(usize::MAX),
         regex,
         source,
     })

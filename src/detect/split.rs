@@ -57,6 +57,8 @@ pub fn values(request: &Request<'_>, take: &mut Take<'_>) {
                 let (name, value) = split_once(pair.trim_ascii(), b'=');
                 take(ValueKind::Cookie, name, value.unwrap_or_default());
             }
+        } else if is_file_name(field.name) {
+            take(ValueKind::Form, b"filename", field.value);
         } else if !DULL_HEADERS.iter().any(|dull| field.name.eq_ignore_ascii_case(dull)) {
             take(ValueKind::Header, field.name, field.value);
         }
@@ -74,6 +76,8 @@ pub fn values(request: &Request<'_>, take: &mut Take<'_>) {
 /// `name=value` pairs between `&` (and `;`, as RFC 1866 §8.2.1 recommends servers to accept).
 fn parameters(bytes: &[u8], kind: ValueKind, take: &mut Take<'_>) {
     for pair in bytes.split(|byte| *byte == b'&').take(PARAMETERS_MAX) {
+        // Links whose `&` was escaped for HTML once too often are common.
+        let pair = pair.strip_prefix(b"amp;").unwrap_or(pair);
         match split_once(pair, b'=') {
             (name, Some(value)) => {
                 take(kind, name, value);
@@ -82,6 +86,12 @@ fn parameters(bytes: &[u8], kind: ValueKind, take: &mut Take<'_>) {
             (alone, None) => take(kind, b"", alone),
         }
     }
+}
+
+/// `X-Filename`, `X_File_Name`, `X.File-Name`: what upload scripts take the name of a file from.
+fn is_file_name(header: &[u8]) -> bool {
+    let letters = header.iter().filter(|byte| byte.is_ascii_alphabetic()).map(u8::to_ascii_lowercase);
+    header.len() <= 16 && letters.eq(*b"xfilename")
 }
 
 fn split_once(bytes: &[u8], at: u8) -> (&[u8], Option<&[u8]>) {

@@ -67,7 +67,10 @@ pub fn deep(bytes: &[u8], out: &mut Vec<u8>, spare: &mut Vec<u8>) -> bool {
 
 /// Whether [`deep`] could change anything.
 pub fn may_be_deep(bytes: &[u8]) -> bool {
-    bytes.iter().any(|byte| matches!(byte, b'%' | b'&' | b'\\' | 0..=8 | 11..=12 | 14..=31 | 0x7f..=0xff))
+    memchr::memmem::find(bytes, b"0x").is_some()
+        || bytes
+            .iter()
+            .any(|byte| matches!(byte, b'%' | b'&' | b'\\' | 0..=8 | 11..=12 | 14..=31 | 0x7f..=0xff))
 }
 
 /// One pass over what is not percent encoding.
@@ -80,7 +83,9 @@ fn fold(bytes: &[u8], out: &mut Vec<u8>) -> bool {
             b'&' => entity(after),
             b'\\' => escape(after),
             0xc0 | 0xc1 => overlong(byte, after),
-            0xe0 | 0xef => wide(rest),
+            0xe0..=0xef => wide(rest),
+            0xf0 | 0xf8 | 0xfc => long_overlong(rest),
+            b'0' => spelled(after),
             // NUL and control bytes vanish in many targets; tabs and line ends stay.
             0..=8 | 11..=12 | 14..=31 => Some((None, after)),
             _ => None,
@@ -160,20 +165,52 @@ fn escape(after: &[u8]) -> Folded<'_> {
 
 /// Two-byte UTF-8 of an ASCII character: forbidden (RFC 3629 §3), and read as ASCII by careless decoders.
 fn overlong(first: u8, after: &[u8]) -> Folded<'_> {
+    // Digits beyond F, which an old decoder took for more than they are: %c1%pc and its kin are slashes.
+    if let Some(tail) = [&b"%pc"[..], b"%8s", b"%9v", b"%qf"].iter().find_map(|odd| after.strip_prefix(*odd))
+    {
+        return Some((Some(u32::from(b'/')), tail));
+    }
     let (second, tail) = after.split_first()?;
-    let code = u32::from(first & 0x1f) << 6 | u32::from(second & 0x3f);
+    let code = match second {
+        b'.' | b'/' | b'\\' => u32::from(*second),
+        0x6e | 0xfe => u32::from(b'.'),
+        _ => u32::from(first & 0x1f) << 6 | u32::from(second & 0x3f),
+    };
     (code < 0x80).then_some((Some(code), tail))
 }
 
-/// Three-byte overlong ASCII, and full-width forms (U+FF01 to U+FF5E) that databases fold to ASCII.
+/// Three-byte overlong ASCII, and what looks like ASCII and is folded to it by databases and file systems.
 fn wide(bytes: &[u8]) -> Folded<'_> {
     let ([a, b, c], tail) = bytes.split_first_chunk::<3>()?;
-    let code = u32::from(a & 0x0f) << 12 | u32::from(b & 0x3f) << 6 | u32::from(c & 0x3f);
-    match code {
-        0..=0x7f => Some((Some(code), tail)),
-        0xff01..=0xff5e => Some((Some(code - 0xfee0), tail)),
-        _ => None,
+    if b & 0xc0 != 0x80 || c & 0xc0 != 0x80 {
+        return None;
     }
+    let code = u32::from(a & 0x0f) << 12 | u32::from(b & 0x3f) << 6 | u32::from(c & 0x3f);
+    let code = if code < 0x80 { Some(code) } else { lookalike(code) };
+    code.map(|code| (Some(code), tail))
+}
+
+/// Overlong ASCII of four, five and six bytes: all but the first and the last are 80.
+fn long_overlong(bytes: &[u8]) -> Folded<'_> {
+    let length = match bytes.first()? {
+        0xf0 => 4,
+        0xf8 => 5,
+        _ => 6,
+    };
+    let (sequence, tail) = bytes.split_at_checked(length)?;
+    let (last, middle) = sequence.get(1..)?.split_last()?;
+    let is_overlong = middle.iter().all(|byte| *byte == 0x80) && last & 0xc0 == 0x80;
+    is_overlong.then_some((Some(u32::from(last & 0x3f)), tail))
+}
+
+/// `0x2e`, `0x2f`, `0x5c` spelled out: what some file layers turn back into dots and slashes.
+fn spelled(after: &[u8]) -> Folded<'_> {
+    let code = [(&b"x2e"[..], b'.'), (b"x2f", b'/'), (b"x5c", b'\\')];
+    let (digits, code) = code.iter().find(|(digits, _)| after.starts_with(digits))?;
+    let tail = after.get(digits.len()..)?;
+    // A longer hexadecimal number is a number.
+    let is_alone = !tail.first().is_some_and(u8::is_ascii_hexdigit) || tail.starts_with(b"0x");
+    is_alone.then_some((Some(u32::from(*code)), tail))
 }
 
 fn hex_pair(bytes: &[u8]) -> Option<(u8, &[u8])> {
@@ -198,11 +235,67 @@ fn number(bytes: &[u8], radix: u32) -> Option<(u32, &[u8])> {
 }
 
 fn push_code(out: &mut Vec<u8>, code: u32) {
-    let code = if (0xff01..=0xff5e).contains(&code) { code - 0xfee0 } else { code };
-    match char::from_u32(code) {
+    match char::from_u32(lookalike(code).unwrap_or(code)) {
         Some(letter) => out.extend_from_slice(letter.encode_utf8(&mut [0; 4]).as_bytes()),
         None => out.push(b'?'),
     }
+}
+
+/// The ASCII that a character is folded to by Unicode's compatibility forms or the best-fit tables of Windows.
+const fn lookalike(code: u32) -> Option<u32> {
+    Some(match code {
+        // Full-width forms, letters in circles.
+        0xff01..=0xff5e => code - 0xfee0,
+        0x24b6..=0x24cf => code - 0x24b6 + b'A' as u32,
+        0x24d0..=0x24e9 => code - 0x24d0 + b'a' as u32,
+        0x2044 | 0x2215 | 0x29f8 | 0xefc8 => b'/' as u32,
+        0x2216 | 0x29f5 | 0x29f9 | 0xf025 => b'\\' as u32,
+        0x2024 | 0xfe52 => b'.' as u32,
+        0x02b9 | 0x02bc | 0x2032 => b'\'' as u32,
+        _ => return None,
+    })
+}
+
+/// Shortest text that is tried as base64: below it, words are taken for it.
+const BASE64_MIN_BYTES: usize = 12;
+/// Longest text that is decoded as base64.
+const BASE64_MAX_BYTES: usize = 4 << 10;
+
+/// The text behind base64 (RFC 4648 §4 and §5, padded or not). False unless the whole value is base64 of a text: what a
+/// browser sends that way (tokens, images, state) decodes to bytes that are no text.
+pub fn base64(bytes: &[u8], out: &mut Vec<u8>) -> bool {
+    out.clear();
+    let end = bytes.iter().rposition(|byte| *byte != b'=').map_or(0, |at| at + 1);
+    let text = bytes.get(..end).unwrap_or_default();
+    if !(BASE64_MIN_BYTES - 2..=BASE64_MAX_BYTES).contains(&text.len())
+        || text.len() % 4 == 1
+        || bytes.len() - end > 2
+    {
+        return false;
+    }
+    let mut word = 0_u32;
+    let mut bits = 0;
+    for byte in text {
+        let value = match byte {
+            b'A'..=b'Z' => byte - b'A',
+            b'a'..=b'z' => byte - b'a' + 26,
+            b'0'..=b'9' => byte - b'0' + 52,
+            b'+' | b'-' | b' ' => 62,
+            b'/' | b'_' => 63,
+            _ => return false,
+        };
+        word = word << 6 | u32::from(value);
+        bits += 6;
+        if bits >= 8 {
+            bits -= 8;
+            let decoded = (word >> bits) as u8;
+            if !matches!(decoded, b'\t' | b'\r' | b'\n' | 0 | b' '..=b'~' | 0xac | 0xed) {
+                return false;
+            }
+            out.push(decoded);
+        }
+    }
+    true
 }
 
 #[cfg(test)]
@@ -235,6 +328,32 @@ mod tests {
             b"&amp;#39; or 1",
         ] {
             assert_eq!(deeply(text), "' or 1", "{}", String::from_utf8_lossy(text));
+        }
+    }
+
+    #[test]
+    fn slashes_and_dots_are_found_behind_every_spelling() {
+        for text in [
+            &b"..%u2215x"[..],
+            b"\xf0\x80\x80\xae\xf8\x80\x80\x80\xae\xfc\x80\x80\x80\x80\xafx",
+            b"0x2e0x2e0x2fx",
+            b"%c0%2e%c0%6e%c1%pcx",
+            b"..\xe2\x88\x95x",
+        ] {
+            assert_eq!(deeply(text), "../x", "{}", String::from_utf8_lossy(text));
+        }
+        assert_eq!(deeply(b"0x2fab"), "0x2fab");
+    }
+
+    #[test]
+    fn base64_is_read_only_where_a_text_is_behind_it() {
+        let mut out = Vec::new();
+        assert!(base64(b"PHNjcmlwdD5hbGVydCgxKTwvc2NyaXB0Pg==", &mut out));
+        assert_eq!(out, b"<script>alert(1)</script>");
+        assert!(base64(b"JyBvciAxPTEgLS0", &mut out));
+        assert_eq!(out, b"' or 1=1 --");
+        for text in [&b"short"[..], b"iVBORw0KGgoAAAANSUhEUg==", b"an ordinary search", b"5f3a9c0e7b1d4826"] {
+            assert!(!base64(text, &mut out), "{}", String::from_utf8_lossy(text));
         }
     }
 
