@@ -5,6 +5,7 @@
 
 pub mod exception;
 pub mod excerpt;
+pub mod form;
 pub mod rules;
 pub mod score;
 pub mod split;
@@ -21,7 +22,7 @@ use crate::config::detect::Detect;
 use crate::detect::exception::Exceptions;
 use crate::detect::rules::RuleSet;
 use crate::detect::score::{Found, Scorer};
-use crate::detect::value::{ValueKind, asks_for_another_host, location_factor};
+use crate::detect::value::{ValueKind, location_factor};
 use crate::model::attempt::{Judgement, Outcome};
 use crate::model::class::Class;
 use crate::protocol::request::{Defects, Request};
@@ -67,6 +68,16 @@ pub const FORM_RULES: &[(&str, Class, f32, &str, Form)] = &[
         "Two copies of the same bytes differ",
         Form::Defect(Defects::CONFLICTING_OVERLAP),
     ),
+    ("protocol.method", Class::WebProtocol, 0.91, "Method that no server knows", Form::UnknownMethod),
+    ("protocol.ranges", Class::WebProtocol, 0.91, "Range of many parts, or in an odd field", Form::OddRange),
+    ("protocol.charset", Class::WebProtocol, 0.91, "Charset that only hides a payload", Form::OddCharset),
+    (
+        "session.offsite",
+        Class::WebSession,
+        0.92,
+        "Session id in a link from another site",
+        Form::SessionFromElsewhere,
+    ),
     ("proxy.absolute", Class::WebProxyprobe, 0.92, "Request for another host", Form::OtherHost),
     ("proxy.connect", Class::WebProxyprobe, 0.92, "CONNECT to a server that is no proxy", Form::Connect),
 ];
@@ -78,8 +89,30 @@ pub enum Form {
     Connect,
     /// A defect that the parser marked.
     Defect(Defects),
+    /// A `Content-Type` with a charset that browsers do not send.
+    OddCharset,
+    /// A `Range` of more parts than a client asks for, or one in a field that is not `Range`.
+    OddRange,
     /// An absolute target that names another host than `Host`.
     OtherHost,
+    /// A session id among the parameters, and a `Referer` of another host.
+    SessionFromElsewhere,
+    /// A method that is in no registry.
+    UnknownMethod,
+}
+
+impl Form {
+    fn fires(self, request: &Request<'_>) -> bool {
+        match self {
+            Self::Connect => request.method == b"CONNECT",
+            Self::Defect(defect) => request.defects.contains(defect),
+            Self::OddCharset => form::has_odd_charset(request),
+            Self::OddRange => form::has_odd_range(request),
+            Self::OtherHost => form::asks_for_another_host(request),
+            Self::SessionFromElsewhere => form::has_session_from_elsewhere(request),
+            Self::UnknownMethod => form::has_unknown_method(request),
+        }
+    }
 }
 
 /// What a request was judged.
@@ -269,12 +302,7 @@ impl Detector {
 
     fn judge_form(&self, request: &Request<'_>, found: &mut Vec<Found>) {
         for (id, class, weight, _, form) in FORM_RULES {
-            let fires = match form {
-                Form::Connect => request.method == b"CONNECT",
-                Form::Defect(defect) => request.defects.contains(*defect),
-                Form::OtherHost => asks_for_another_host(request),
-            };
-            if fires && !self.disabled.iter().any(|disabled| disabled == id) {
+            if form.fires(request) && !self.disabled.iter().any(|disabled| disabled == id) {
                 found.push(Found::of_form(id, *class, *weight, excerpt::head_of(request)));
             }
         }

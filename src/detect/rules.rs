@@ -23,6 +23,7 @@ const BUILT_IN: &[(&str, &str)] = &[
     ("code.toml", include_str!("../../config/rules/code.toml")),
     ("short.toml", include_str!("../../config/rules/short.toml")),
     ("probes.toml", include_str!("../../config/rules/probes.toml")),
+    ("exploits.toml", include_str!("../../config/rules/exploits.toml")),
     ("products.toml", include_str!("../../config/rules/products.toml")),
 ];
 
@@ -58,6 +59,8 @@ pub enum On {
     Name,
     /// The path.
     Path,
+    /// Values of the query alone, where no page asks for markup or code.
+    Query,
     /// The `Referer`.
     Referer,
     /// The `User-Agent`.
@@ -76,6 +79,7 @@ impl On {
             Self::Header => kind == ValueKind::Header,
             Self::Name => kind == ValueKind::Name,
             Self::Path => kind == ValueKind::Path,
+            Self::Query => kind == ValueKind::Query,
             Self::Referer => kind == ValueKind::Header && name.eq_ignore_ascii_case(b"referer"),
             Self::UserAgent => kind == ValueKind::Header && name.eq_ignore_ascii_case(b"user-agent"),
         }

@@ -55,7 +55,13 @@ pub fn values(request: &Request<'_>, take: &mut Take<'_>) {
             }
             for pair in field.value.split(|byte| *byte == b';').take(PARAMETERS_MAX) {
                 let (name, value) = split_once(pair.trim_ascii(), b'=');
-                take(ValueKind::Cookie, name, value.unwrap_or_default());
+                match value {
+                    Some(value) => {
+                        take(ValueKind::Cookie, name, value);
+                        take(ValueKind::Name, b"", name);
+                    }
+                    None => take(ValueKind::Cookie, b"", name),
+                }
             }
         } else if is_file_name(field.name) {
             take(ValueKind::Form, b"filename", field.value);
@@ -114,12 +120,18 @@ fn body(request: &Request<'_>, take: &mut Take<'_>) {
         take(ValueKind::Body, b"", request.body);
         xml(request.body, take);
     } else if has(b"x-www-form-urlencoded")
-        || memchr::memchr(b'=', request.body).is_some() && !has(b"octet-stream")
+        || memchr::memchr(b'=', request.body).is_some() && is_text(request.body)
     {
         parameters(request.body, ValueKind::Form, take);
     } else {
         take(ValueKind::Body, b"", request.body);
     }
+}
+
+/// Whether a body of an undeclared kind reads as text: what is no text has no parameters.
+fn is_text(bytes: &[u8]) -> bool {
+    let head = bytes.get(..bytes.len().min(256)).unwrap_or(bytes);
+    !head.iter().any(|byte| matches!(byte, 0..=8 | 14..=31))
 }
 
 /// Every string and key of a JSON text, as it stands between its quotes; the escapes are left to the deep view.
@@ -249,7 +261,9 @@ mod tests {
                 "Name =a",
                 "Query =b",
                 "Cookie s=x",
+                "Name =s",
                 "Cookie t=y",
+                "Name =t",
                 "Header X-Odd=z",
                 "Header user-agent=u"
             ]

@@ -1,7 +1,5 @@
 //! Where in a request a value stood.
 
-use crate::protocol::request::Request;
-
 /// Where in the request a value stood. A finding is weighed by it.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub enum ValueKind {
@@ -61,7 +59,11 @@ impl ValueKind {
 pub fn location_factor(kind: ValueKind, name: &[u8], weight: f32, view: &[u8]) -> f32 {
     match kind {
         // A page's address may hold anything; only what harms whoever logs it counts fully there.
-        ValueKind::Header if weight < 0.97 && name.eq_ignore_ascii_case(b"referer") => 0.5,
+        ValueKind::Header
+            if weight < 0.97 && name.eq_ignore_ascii_case(b"referer") && is_address_of_page(view) =>
+        {
+            0.5
+        }
         // What people write: text about attacks is no attack. A structure that no prose has stays one.
         ValueKind::Form | ValueKind::Json | ValueKind::Query | ValueKind::Xml
             if weight < 0.95 && is_prose(view) =>
@@ -72,6 +74,12 @@ pub fn location_factor(kind: ValueKind, name: &[u8], weight: f32, view: &[u8]) -
         ValueKind::Body if weight < 0.95 && !name.is_empty() => 0.6,
         _ => 1.0,
     }
+}
+
+/// Whether a `Referer` is one that a browser sends: an address without the characters that browsers escape.
+fn is_address_of_page(view: &[u8]) -> bool {
+    (view.starts_with(b"http://") || view.starts_with(b"https://"))
+        && !view.iter().any(|byte| matches!(byte, b' ' | b'"' | b'<' | b'>' | b'`' | b'\'' | 0..=31))
 }
 
 /// Twelve words and more, most of its bytes letters and spaces.
@@ -85,17 +93,4 @@ fn is_prose(view: &[u8]) -> bool {
         .filter(|byte| byte.is_ascii_alphabetic() || byte.is_ascii_whitespace() || **byte >= 0x80)
         .count();
     words >= 12 && letters * 10 >= view.len() * 8
-}
-
-/// Whether the request asks for a host other than the one it names: what an open proxy would take.
-pub fn asks_for_another_host(request: &Request<'_>) -> bool {
-    let target = request.target;
-    let Some(rest) = target.strip_prefix(b"http://").or_else(|| target.strip_prefix(b"https://")) else {
-        return false;
-    };
-    let host = |bytes: &[u8]| -> Vec<u8> {
-        let end = bytes.iter().position(|byte| matches!(byte, b'/' | b':' | b'?')).unwrap_or(bytes.len());
-        bytes.get(..end).unwrap_or_default().to_ascii_lowercase()
-    };
-    request.header("host").is_none_or(|own| host(own) != host(rest))
 }
