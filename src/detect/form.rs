@@ -1,10 +1,15 @@
 //! What is judged from the form of a request: its method, its host, a few header fields.
 
+use crate::detect::fields::Fields;
 use crate::protocol::request::Request;
 
 /// Parts of a `Range` that a client asks for of a page. Viewers and updaters ask for many of a file.
 const RANGES_OF_PAGE_MAX: usize = 5;
 const RANGES_OF_FILE_MAX: usize = 60;
+/// Bytes of a `Content-Type` that are looked at.
+const KIND_MAX_BYTES: usize = 256;
+/// Letters encoded twice, digits of the code included, that a request may hold.
+const LETTERS_TWICE_MAX: usize = 4;
 
 /// Methods that servers know: the IANA registry (RFC 9110 §16.1.1), `UPnP`, Exchange and management protocols.
 const METHODS: &[&str] = &[
@@ -110,7 +115,6 @@ const CHARSETS: &[&str] = &[
 const SESSION_NAMES: &[&str] = &[
     "_flask_session",
     "asp.net_sessionid",
-    "aspsession",
     "ci_session",
     "connect.sid",
     "express.sess",
@@ -137,87 +141,153 @@ const SESSION_NAMES: &[&str] = &[
     "zend_session_id",
 ];
 
-fn lower(bytes: &[u8]) -> Vec<u8> {
-    bytes.to_ascii_lowercase()
+/// Subtypes of `multipart` that are registered and seen in HTTP.
+const MULTIPARTS: &[&str] = &[
+    "alternative",
+    "byteranges",
+    "digest",
+    "encrypted",
+    "form-data",
+    "mixed",
+    "parallel",
+    "related",
+    "report",
+    "signed",
+    "x-mixed-replace",
+];
+
+fn starts_with(bytes: &[u8], start: &str) -> bool {
+    bytes.get(..start.len()).is_some_and(|head| head.eq_ignore_ascii_case(start.as_bytes()))
+}
+
+/// What follows `word` wherever it occurs, in any case.
+fn after<'a>(bytes: &'a [u8], word: &'a str) -> impl Iterator<Item = &'a [u8]> {
+    (0..bytes.len()).filter_map(move |at| {
+        let rest = bytes.get(at..)?;
+        starts_with(rest, word).then(|| rest.get(word.len()..).unwrap_or_default())
+    })
 }
 
 /// Whether the method is one that no server knows.
-pub fn has_unknown_method(request: &Request<'_>) -> bool {
+pub fn has_unknown_method(request: &Request<'_>, _: &Fields<'_>) -> bool {
     !METHODS.iter().any(|known| known.as_bytes().eq_ignore_ascii_case(request.method))
 }
 
-/// Whether a range has more parts than clients ask for, or stands in the field of a browser of 1996.
-pub fn has_odd_range(request: &Request<'_>) -> bool {
-    if request.header("request-range").is_some() {
+/// The method CONNECT.
+pub fn is_connect(request: &Request<'_>, _: &Fields<'_>) -> bool {
+    request.method == b"CONNECT"
+}
+
+/// Whether a range has more parts than clients ask for, or stands in the field of a browser of 1996, or in a request that
+/// sends nothing.
+pub fn has_odd_range(request: &Request<'_>, fields: &Fields<'_>) -> bool {
+    if fields.request_range.is_some() || fields.content_range.is_some() && request.method == b"GET" {
         return true;
     }
+    let Some(range) = fields.range else { return false };
     let name = request.path().rsplit(|byte| *byte == b'/').next().unwrap_or_default();
     let most = if memchr::memchr(b'.', name).is_some() { RANGES_OF_FILE_MAX } else { RANGES_OF_PAGE_MAX };
-    request.header("range").is_some_and(|range| memchr::memchr_iter(b',', range).count() >= most)
+    memchr::memchr_iter(b',', range).count() >= most
 }
 
 /// Whether `Content-Type` names a charset that only hides a payload from whoever inspects it, or two of them.
-pub fn has_odd_charset(request: &Request<'_>) -> bool {
-    let Some(kind) = request.header("content-type") else { return false };
-    let kind = lower(kind);
-    let mut charsets = memchr::memmem::find_iter(&kind, b"charset=").map(|at| {
-        let value = kind.get(at + b"charset=".len()..).unwrap_or_default().trim_ascii_start();
+pub fn has_odd_charset(_: &Request<'_>, fields: &Fields<'_>) -> bool {
+    let Some(kind) = fields.content_type.filter(|kind| kind.len() > "charset=".len()) else { return false };
+    let kind = kind.get(..kind.len().min(KIND_MAX_BYTES)).unwrap_or(kind);
+    let mut charsets = after(kind, "charset=").map(|value| {
+        let value = value.trim_ascii_start();
         value.strip_prefix(b"\"").or_else(|| value.strip_prefix(b"'")).unwrap_or(value)
     });
     let is_known = |value: &[u8]| {
         value.first().is_none_or(|first| !first.is_ascii_alphanumeric() && *first != b'_')
-            || CHARSETS.iter().any(|known| value.starts_with(known.as_bytes()))
+            || CHARSETS.iter().any(|known| starts_with(value, known))
     };
     match (charsets.next(), charsets.next()) {
         (Some(first), None) => !is_known(first),
-        (Some(_), Some(second)) => !is_known(second) || second.starts_with(b"utf-7"),
+        (Some(_), Some(second)) => !is_known(second) || starts_with(second, "utf-7"),
         (None, _) => false,
     }
 }
 
-/// Whether a link from another site brings a session id along (session fixation, CAPEC-61).
-pub fn has_session_from_elsewhere(request: &Request<'_>) -> bool {
-    let query = request.query();
-    if query.is_empty() {
+/// Whether `Connection` asks to close and to keep alive.
+pub fn has_contradicting_connection(_: &Request<'_>, fields: &Fields<'_>) -> bool {
+    let asks = |word: &[u8]| {
+        fields.connection.is_some_and(|value| {
+            value.split(|byte| *byte == b',').any(|part| part.trim_ascii().eq_ignore_ascii_case(word))
+        })
+    };
+    asks(b"close") && asks(b"keep-alive")
+}
+
+/// Whether a body is declared as something that is no media type (RFC 9110 §8.3.1: `type/subtype`), or as parts of a
+/// kind that nobody registered.
+pub fn has_no_media_type(request: &Request<'_>, fields: &Fields<'_>) -> bool {
+    let Some(kind) = fields.content_type.filter(|kind| kind.len() > 4) else { return false };
+    if request.body.is_empty() {
         return false;
     }
-    let Some(referer) = request.header("referer") else { return false };
+    if starts_with(kind, "multipart/") {
+        let subtype = kind.get("multipart/".len()..).unwrap_or_default();
+        return !MULTIPARTS.iter().any(|known| starts_with(subtype, known));
+    }
+    memchr::memchr(b'/', kind.split(|byte| *byte == b';').next().unwrap_or_default()).is_none()
+}
+
+/// Whether a link from another site brings a session id along (session fixation, CAPEC-61).
+pub fn has_session_from_elsewhere(request: &Request<'_>, fields: &Fields<'_>) -> bool {
+    let query = request.query();
+    let (false, Some(referer), Some(own)) = (query.is_empty(), fields.referer, fields.host) else {
+        return false;
+    };
     let Some(from) = referer.strip_prefix(b"http://").or_else(|| referer.strip_prefix(b"https://")) else {
         return false;
     };
     let has_session = query.split(|byte| *byte == b'&').any(|pair| {
-        let name = lower(pair.split(|byte| *byte == b'=').next().unwrap_or_default());
-        SESSION_NAMES.iter().any(|known| match *known {
-            "aspsession" => name.starts_with(known.as_bytes()),
-            known => name == known.as_bytes(),
-        })
+        let name = pair.split(|byte| *byte == b'=').next().unwrap_or_default();
+        starts_with(name, "aspsession")
+            || SESSION_NAMES.iter().any(|known| name.eq_ignore_ascii_case(known.as_bytes()))
     });
-    has_session && request.header("host").is_some_and(|own| domain(&host(own)) != domain(&host(from)))
+    has_session && !domain(host(own)).eq_ignore_ascii_case(domain(host(from)))
 }
 
 /// The last two labels of a host: what one owner's hosts share. Three where the last two are short (`co.uk`).
 fn domain(host: &[u8]) -> &[u8] {
-    let dots: Vec<usize> = memchr::memchr_iter(b'.', host).collect();
     let labels = |count: usize| {
-        let start = dots.len().checked_sub(count).and_then(|at| dots.get(at)).map_or(0, |at| at + 1);
+        let start = memchr::memrchr_iter(b'.', host).nth(count - 1).map_or(0, |at| at + 1);
         host.get(start..).unwrap_or(host)
     };
     if labels(2).len() <= 6 { labels(3) } else { labels(2) }
 }
 
-/// The host of `host:port/path?query`, in lower case.
-fn host(bytes: &[u8]) -> Vec<u8> {
+/// The host of `host:port/path?query`.
+fn host(bytes: &[u8]) -> &[u8] {
     let end = bytes.iter().position(|byte| matches!(byte, b'/' | b':' | b'?')).unwrap_or(bytes.len());
-    lower(bytes.get(..end).unwrap_or_default())
+    bytes.get(..end).unwrap_or_default()
 }
 
 /// Whether the request asks for a host other than the one it names: what an open proxy would take.
-pub fn asks_for_another_host(request: &Request<'_>) -> bool {
+pub fn asks_for_another_host(request: &Request<'_>, fields: &Fields<'_>) -> bool {
     let target = request.target;
     let Some(rest) = target.strip_prefix(b"http://").or_else(|| target.strip_prefix(b"https://")) else {
         return false;
     };
-    request.header("host").is_none_or(|own| host(own) != host(rest))
+    fields.host.is_none_or(|own| !host(own).eq_ignore_ascii_case(host(rest)))
+}
+
+/// Whether letters of the query are percent-encoded twice: nobody's software does that, it hides them.
+pub fn has_letters_encoded_twice(request: &Request<'_>, _: &Fields<'_>) -> bool {
+    let mut letters = 0;
+    let mut rest = request.target;
+    while let Some(at) = memchr::memmem::find(rest, b"%25") {
+        rest = rest.get(at + 3..).unwrap_or_default();
+        // %25 37 33, or with the digits themselves encoded: %25%37%33.
+        let digits = match rest {
+            [b'%', b'3' | b'4' | b'6', high, b'%', b'3' | b'4' | b'6', low, ..] => Some((*high, *low)),
+            _ => None,
+        };
+        letters += usize::from(digits.is_some());
+    }
+    letters >= LETTERS_TWICE_MAX
 }
 
 #[cfg(test)]
@@ -225,13 +295,15 @@ mod tests {
     use super::*;
     use crate::protocol::request::{Defects, Header};
 
-    fn with<R>(target: &str, fields: &[(&str, &str)], act: impl FnOnce(&Request<'_>) -> R) -> R {
+    fn with<R>(target: &str, fields: &[(&str, &str)], act: impl FnOnce(&Request<'_>, &Fields<'_>) -> R) -> R {
         let headers: Vec<Header<'_>> = fields
             .iter()
             .map(|(name, value)| Header { name: name.as_bytes(), value: value.as_bytes() })
             .collect();
         let defects = Defects::default();
-        act(&Request { method: b"GET", target: target.as_bytes(), headers: &headers, body: b"", defects })
+        let request =
+            Request { method: b"GET", target: target.as_bytes(), headers: &headers, body: b"", defects };
+        act(&request, &Fields::of(&headers))
     }
 
     #[test]
@@ -248,6 +320,12 @@ mod tests {
         }
         let fields = [("Host", "www.town.co.uk"), ("Referer", "http://evil.co.uk/")];
         assert!(with("/?jsessionid=1", &fields, has_session_from_elsewhere));
+    }
+
+    #[test]
+    fn letters_encoded_twice_are_told_from_addresses_in_addresses() {
+        assert!(with("/?p=%25%37%33%25%36%46%25%36%44%25%36%35", &[], has_letters_encoded_twice));
+        assert!(!with("/?u=http%253A%252F%252Fx.example%252Fa%2520b", &[], has_letters_encoded_twice));
     }
 
     #[test]

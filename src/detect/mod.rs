@@ -3,8 +3,10 @@
 //! Owns the rules, the decoded views and the score. A verdict depends on the request and its reply alone: no history, no
 //! order, no clock. Must not know: packets, flows, origins, files other than rule files.
 
+pub mod clean;
 pub mod exception;
 pub mod excerpt;
+pub mod fields;
 pub mod form;
 pub mod rules;
 pub mod score;
@@ -14,15 +16,19 @@ pub mod views;
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use sha2::{Digest, Sha256};
 
 use crate::config::Settings;
 use crate::config::detect::Detect;
+use crate::detect::clean::Clean;
 use crate::detect::exception::Exceptions;
+use crate::detect::fields::Fields;
 use crate::detect::rules::RuleSet;
 use crate::detect::score::{Found, Scorer};
 use crate::detect::value::{ValueKind, location_factor};
+use crate::detect::views::Views;
 use crate::model::attempt::{Judgement, Outcome};
 use crate::model::class::Class;
 use crate::protocol::request::{Defects, Request};
@@ -35,10 +41,15 @@ const VALUE_TAIL_BYTES: usize = 2 << 10;
 /// Least score of a suspicious request.
 const SUSPICIOUS: f32 = 0.60;
 /// Version of what is judged outside the rule files; part of the set's hash.
-const ENGINE_VERSION: &str = "engine 1";
+const ENGINE_VERSION: &str = "engine 2";
+/// Sets compiled so far, so that what one found clean is not taken for what another would find.
+static GENERATIONS: AtomicU64 = AtomicU64::new(1);
 
-/// What is judged from the form of a request, not from its values.
-pub const FORM_RULES: &[(&str, Class, f32, &str, Form)] = &[
+/// A rule of form: id, class, weight, title, and what decides.
+pub type FormRule = (&'static str, Class, f32, &'static str, Form);
+
+/// What is judged from the form of a request, not from its values. A new one is a function in `form.rs` and a row.
+pub const FORM_RULES: &[FormRule] = &[
     (
         "smuggle.length-and-encoding",
         Class::WebSmuggle,
@@ -68,51 +79,78 @@ pub const FORM_RULES: &[(&str, Class, f32, &str, Form)] = &[
         "Two copies of the same bytes differ",
         Form::Defect(Defects::CONFLICTING_OVERLAP),
     ),
-    ("protocol.method", Class::WebProtocol, 0.91, "Method that no server knows", Form::UnknownMethod),
-    ("protocol.ranges", Class::WebProtocol, 0.91, "Range of many parts, or in an odd field", Form::OddRange),
-    ("protocol.charset", Class::WebProtocol, 0.91, "Charset that only hides a payload", Form::OddCharset),
+    (
+        "protocol.method",
+        Class::WebProtocol,
+        0.91,
+        "Method that no server knows",
+        Form::Holds(form::has_unknown_method),
+    ),
+    (
+        "protocol.range",
+        Class::WebProtocol,
+        0.91,
+        "Range of many parts, or in an odd field",
+        Form::Holds(form::has_odd_range),
+    ),
+    (
+        "protocol.charset",
+        Class::WebProtocol,
+        0.91,
+        "Charset that only hides a payload",
+        Form::Holds(form::has_odd_charset),
+    ),
+    (
+        "protocol.connection",
+        Class::WebProtocol,
+        0.91,
+        "Connection that is kept alive and closed",
+        Form::Holds(form::has_contradicting_connection),
+    ),
+    (
+        "protocol.media-type",
+        Class::WebProtocol,
+        0.91,
+        "Content-Type that is no media type",
+        Form::Holds(form::has_no_media_type),
+    ),
+    (
+        "protocol.encoded-twice",
+        Class::WebProtocol,
+        0.91,
+        "Letters encoded twice",
+        Form::Holds(form::has_letters_encoded_twice),
+    ),
     (
         "session.offsite",
         Class::WebSession,
         0.92,
         "Session id in a link from another site",
-        Form::SessionFromElsewhere,
+        Form::Holds(form::has_session_from_elsewhere),
     ),
-    ("proxy.absolute", Class::WebProxyprobe, 0.92, "Request for another host", Form::OtherHost),
-    ("proxy.connect", Class::WebProxyprobe, 0.92, "CONNECT to a server that is no proxy", Form::Connect),
+    (
+        "proxy.absolute",
+        Class::WebProxyprobe,
+        0.92,
+        "Request for another host",
+        Form::Holds(form::asks_for_another_host),
+    ),
+    (
+        "proxy.connect",
+        Class::WebProxyprobe,
+        0.92,
+        "CONNECT to a server that is no proxy",
+        Form::Holds(form::is_connect),
+    ),
 ];
 
 /// How a rule of form is told.
 #[derive(Clone, Copy, Debug)]
 pub enum Form {
-    /// The method CONNECT.
-    Connect,
     /// A defect that the parser marked.
     Defect(Defects),
-    /// A `Content-Type` with a charset that browsers do not send.
-    OddCharset,
-    /// A `Range` of more parts than a client asks for, or one in a field that is not `Range`.
-    OddRange,
-    /// An absolute target that names another host than `Host`.
-    OtherHost,
-    /// A session id among the parameters, and a `Referer` of another host.
-    SessionFromElsewhere,
-    /// A method that is in no registry.
-    UnknownMethod,
-}
-
-impl Form {
-    fn fires(self, request: &Request<'_>) -> bool {
-        match self {
-            Self::Connect => request.method == b"CONNECT",
-            Self::Defect(defect) => request.defects.contains(defect),
-            Self::OddCharset => form::has_odd_charset(request),
-            Self::OddRange => form::has_odd_range(request),
-            Self::OtherHost => form::asks_for_another_host(request),
-            Self::SessionFromElsewhere => form::has_session_from_elsewhere(request),
-            Self::UnknownMethod => form::has_unknown_method(request),
-        }
-    }
+    /// A function of the request.
+    Holds(fn(&Request<'_>, &Fields<'_>) -> bool),
 }
 
 /// What a request was judged.
@@ -131,10 +169,8 @@ pub enum Verdict {
 /// Buffers that one worker reuses from request to request.
 #[derive(Debug, Default)]
 pub struct Scratch {
-    once: Vec<u8>,
-    deep: Vec<u8>,
-    spare: Vec<u8>,
-    other: Vec<u8>,
+    views: Views,
+    clean: Clean,
     candidates: Vec<u32>,
     found: Vec<Found>,
 }
@@ -183,6 +219,8 @@ pub struct Detector {
     exceptions: Exceptions,
     threshold: f32,
     set_hash: String,
+    /// Number of this set in this process.
+    generation: u64,
 }
 
 impl Detector {
@@ -195,6 +233,7 @@ impl Detector {
             disabled: settings.detect.disable.clone(),
             exceptions: Exceptions::new(&settings.detect.exception, &settings.site),
             threshold: settings.detect.sensitivity.threshold(),
+            generation: GENERATIONS.fetch_add(1, Ordering::Relaxed),
         };
         let known = |id: &String| detector.rules().any(|rule| rule.id == *id);
         let excepted = settings.detect.exception.iter().filter_map(|exception| exception.rule.as_ref());
@@ -209,38 +248,26 @@ impl Detector {
 
     /// Judges a request that was sent to `server`.
     pub fn judge(&self, request: &Request<'_>, server: SocketAddr, scratch: &mut Scratch) -> Verdict {
-        let Scratch { once, deep, spare, other, candidates, found } = scratch;
+        let Scratch { views, clean, candidates, found } = scratch;
         found.clear();
-        split::values(request, &mut |kind, name, sent| {
+        clean.begin(self.generation);
+        let fields = Fields::of(request.headers);
+        split::values(request, &fields, &mut |kind, name, sent| {
             for sent in head_and_tail(sent) {
-                let mut look = |view: &[u8]| self.look(view, (kind, name), request, (candidates, found));
-                let (encoded, plus) = kind.encoding();
-                look(sent);
-                let changed = encoded && views::percent(sent, plus, once);
-                let view = if changed { once.as_slice() } else { sent };
-                if changed {
-                    look(view);
+                let place = clean.place(kind, name, sent);
+                if place.is_some_and(|place| clean.holds(place, sent)) {
+                    continue;
                 }
-                let is_deep = views::may_be_deep(view) && views::deep(view, deep, spare);
-                if is_deep {
-                    look(deep);
-                }
-                let view = if is_deep { deep.as_slice() } else { view };
-                // In a path each segment may be one.
-                let view = if kind == ValueKind::Path {
-                    view.rsplit(|byte| *byte == b'/').next().unwrap_or_default()
-                } else {
-                    view
-                };
-                if views::base64(view, spare) {
-                    look(spare);
-                    if views::may_be_deep(spare) && views::deep(spare, once, other) {
-                        look(once);
-                    }
+                let mut has_match = false;
+                views.each(kind, sent, |view| {
+                    has_match |= self.look(view, (kind, name), request, (candidates, found));
+                });
+                if let Some(place) = place.filter(|_| !has_match) {
+                    clean.remember(place, sent);
                 }
             }
         });
-        self.judge_form(request, found);
+        self.judge_form(request, &fields, found);
         if found.is_empty() {
             return Verdict::Clean;
         }
@@ -270,15 +297,17 @@ impl Detector {
         }
     }
 
-    /// Looks at one view of one value.
+    /// Looks at one view of one value; tells whether any rule matched, in use for this request or not.
     fn look(
         &self,
         view: &[u8],
         (kind, name): (ValueKind, &[u8]),
         request: &Request<'_>,
         (candidates, found): (&mut Vec<u32>, &mut Vec<Found>),
-    ) {
+    ) -> bool {
+        let mut has_match = false;
         self.rules.find(view, (kind, name), candidates, |hit| {
+            has_match = true;
             let Some(rule) = self.rules.rules().get(hit.rule) else { return };
             let wrong_method = !rule.methods.is_empty()
                 && !rule.methods.iter().any(|method| method.as_bytes() == request.method);
@@ -298,11 +327,16 @@ impl Detector {
             }
             found.push(Found::new(rule, weight, (kind, name), excerpt::around(view, hit.at, hit.len, name)));
         });
+        has_match
     }
 
-    fn judge_form(&self, request: &Request<'_>, found: &mut Vec<Found>) {
+    fn judge_form(&self, request: &Request<'_>, fields: &Fields<'_>, found: &mut Vec<Found>) {
         for (id, class, weight, _, form) in FORM_RULES {
-            if form.fires(request) && !self.disabled.iter().any(|disabled| disabled == id) {
+            let fires = match form {
+                Form::Defect(defect) => request.defects.contains(*defect),
+                Form::Holds(holds) => holds(request, fields),
+            };
+            if fires && !self.disabled.iter().any(|disabled| disabled == id) {
                 found.push(Found::of_form(id, *class, *weight, excerpt::head_of(request)));
             }
         }

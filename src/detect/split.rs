@@ -1,5 +1,6 @@
 //! A request taken apart: each value with its kind and name, before anything is decoded.
 
+use crate::detect::fields::{Fields, is_dull};
 use crate::detect::value::ValueKind;
 use crate::protocol::request::Request;
 
@@ -9,39 +10,16 @@ const PARAMETERS_MAX: usize = 512;
 const JSON_STRINGS_MAX: usize = 1_024;
 /// Bytes of a part's content that are looked at; an upload's attack is in its name and its beginning.
 const PART_HEAD_BYTES: usize = 4 << 10;
+/// Bytes of a `Content-Type` that are looked at.
+const KIND_MAX_BYTES: usize = 256;
 /// Parts of a multipart body.
 const PARTS_MAX: usize = 64;
-
-/// Header fields that hold nothing an attack uses, in nearly every request. The others are all inspected.
-const DULL_HEADERS: [&[u8]; 21] = [
-    b"accept-encoding",
-    b"cache-control",
-    b"connection",
-    b"content-length",
-    b"cookie",
-    b"date",
-    b"dnt",
-    b"expect",
-    b"host",
-    b"if-modified-since",
-    b"if-unmodified-since",
-    b"keep-alive",
-    b"pragma",
-    b"referer",
-    b"sec-ch-ua-mobile",
-    b"sec-fetch-dest",
-    b"sec-fetch-mode",
-    b"sec-fetch-site",
-    b"upgrade-insecure-requests",
-    b"user-agent",
-    b"priority",
-];
 
 /// Takes a value: where it stood, its name, its bytes as sent.
 pub type Take<'t> = dyn FnMut(ValueKind, &[u8], &[u8]) + 't;
 
 /// Hands every value of a request to `take`.
-pub fn values(request: &Request<'_>, take: &mut Take<'_>) {
+pub fn values(request: &Request<'_>, fields: &Fields<'_>, take: &mut Take<'_>) {
     take(ValueKind::Path, b"", request.path());
     let query = request.query();
     if !query.is_empty() {
@@ -65,17 +43,17 @@ pub fn values(request: &Request<'_>, take: &mut Take<'_>) {
             }
         } else if is_file_name(field.name) {
             take(ValueKind::Form, b"filename", field.value);
-        } else if !DULL_HEADERS.iter().any(|dull| field.name.eq_ignore_ascii_case(dull)) {
+        } else if !is_dull(field.name) {
             take(ValueKind::Header, field.name, field.value);
         }
     }
-    for name in ["user-agent", "referer"] {
-        if let Some(value) = request.header(name) {
+    for (name, value) in [("user-agent", fields.user_agent), ("referer", fields.referer)] {
+        if let Some(value) = value {
             take(ValueKind::Header, name.as_bytes(), value);
         }
     }
     if !request.body.is_empty() {
-        body(request, take);
+        body(request.body, fields.content_type.unwrap_or_default(), take);
     }
 }
 
@@ -108,23 +86,26 @@ fn split_once(bytes: &[u8], at: u8) -> (&[u8], Option<&[u8]>) {
 }
 
 /// By content type, and by its first byte where the type says nothing or lies.
-fn body(request: &Request<'_>, take: &mut Take<'_>) {
-    let kind = request.header("content-type").unwrap_or_default().to_ascii_lowercase();
-    let first = request.body.trim_ascii_start().first().copied().unwrap_or(0);
-    let has = |word: &[u8]| memchr::memmem::find(&kind, word).is_some();
+fn body(bytes: &[u8], sent_kind: &[u8], take: &mut Take<'_>) {
+    let kind = sent_kind.get(..sent_kind.len().min(KIND_MAX_BYTES)).unwrap_or(sent_kind);
+    let mut buffer = [0; KIND_MAX_BYTES];
+    let lower = buffer.get_mut(..kind.len()).unwrap_or_default();
+    lower.copy_from_slice(kind);
+    lower.make_ascii_lowercase();
+    let kind: &[u8] = lower;
+    let first = bytes.trim_ascii_start().first().copied().unwrap_or(0);
+    let has = |word: &[u8]| memchr::memmem::find(kind, word).is_some();
     if has(b"multipart/") {
-        multipart(request.body, &kind, request.header("content-type").unwrap_or_default(), take);
+        multipart(bytes, kind, sent_kind, take);
     } else if has(b"json") || matches!(first, b'{' | b'[') {
-        json(request.body, take);
+        json(bytes, take);
     } else if has(b"xml") || first == b'<' {
-        take(ValueKind::Body, b"", request.body);
-        xml(request.body, take);
-    } else if has(b"x-www-form-urlencoded")
-        || memchr::memchr(b'=', request.body).is_some() && is_text(request.body)
-    {
-        parameters(request.body, ValueKind::Form, take);
+        take(ValueKind::Body, b"", bytes);
+        xml(bytes, take);
+    } else if has(b"x-www-form-urlencoded") || memchr::memchr(b'=', bytes).is_some() && is_text(bytes) {
+        parameters(bytes, ValueKind::Form, take);
     } else {
-        take(ValueKind::Body, b"", request.body);
+        take(ValueKind::Body, b"", bytes);
     }
 }
 
@@ -236,7 +217,7 @@ mod tests {
             defects: Defects::default(),
         };
         let mut found = Vec::new();
-        values(&request, &mut |kind, name, value| {
+        values(&request, &Fields::of(request.headers), &mut |kind, name, value| {
             found.push(format!(
                 "{kind:?} {}={}",
                 String::from_utf8_lossy(name),

@@ -1,10 +1,49 @@
 //! Decoded views of a value. Views are additive: raw, once decoded and deeply decoded are all judged, since decoding
 //! away a payload would lower recall.
 
+use crate::detect::value::ValueKind;
+
 /// Rounds of deep decoding. Three layers are seen in the wild; each round only ever shrinks the text.
 const ROUNDS_MAX: usize = 3;
 /// Longest named entity that is looked for: `&NewLine;`.
 const ENTITY_MAX_BYTES: usize = 10;
+
+/// Buffers of the views, used from value to value.
+#[derive(Debug, Default)]
+pub struct Views {
+    once: Vec<u8>,
+    deep: Vec<u8>,
+    spare: Vec<u8>,
+    text: Vec<u8>,
+}
+
+impl Views {
+    /// Hands every view of a value to `look`: as sent, decoded once, decoded deeply, and the text behind base64.
+    pub fn each(&mut self, kind: ValueKind, sent: &[u8], mut look: impl FnMut(&[u8])) {
+        let Self { once, deep: deeply, spare, text } = self;
+        let (encoded, plus) = kind.encoding();
+        look(sent);
+        let changed = encoded && percent(sent, plus, once);
+        let view = if changed { once.as_slice() } else { sent };
+        if changed {
+            look(view);
+        }
+        let is_deep = may_be_deep(view) && deep(view, deeply, spare);
+        if is_deep {
+            look(deeply);
+        }
+        let view = if is_deep { deeply.as_slice() } else { view };
+        // Of a path the last segment may be one.
+        let start =
+            if kind == ValueKind::Path { memchr::memrchr(b'/', view).map_or(0, |at| at + 1) } else { 0 };
+        if base64(view.get(start..).unwrap_or_default(), text) {
+            look(text);
+            if may_be_deep(text) && deep(text, once, spare) {
+                look(once);
+            }
+        }
+    }
+}
 
 /// Percent-decodes, and turns `+` into a space where `plus` says so. False where nothing changed.
 pub fn percent(bytes: &[u8], plus: bool, out: &mut Vec<u8>) -> bool {
