@@ -107,6 +107,9 @@ struct RawRule {
     /// Names of parameters, fields or headers that the rule is limited to; `*` at the end takes any ending.
     #[serde(default)]
     names: Vec<String>,
+    /// Characters of which one must occur: spares the expression most values that hold the literals.
+    #[serde(default)]
+    need: String,
     /// Longest value that the rule is tried on: what is a payload by itself may be a word in a text.
     #[serde(default)]
     max: Option<usize>,
@@ -148,6 +151,8 @@ pub struct Rule {
     pub examples: (Vec<String>, Vec<String>),
     /// Names it is limited to, in lower case; empty: all.
     names: Vec<Box<[u8]>>,
+    /// Characters of which one must occur.
+    need: Characters,
     /// Longest value it is tried on.
     max: usize,
     regex: Regex,
@@ -163,6 +168,21 @@ impl Rule {
                 Some(start) => name.get(..start.len()).is_some_and(|head| head.eq_ignore_ascii_case(start)),
                 None => name.eq_ignore_ascii_case(wanted),
             })
+    }
+}
+
+/// A set of ASCII characters; all others are one member.
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
+struct Characters(u128);
+
+impl Characters {
+    fn of(bytes: &[u8]) -> Self {
+        // Non-ASCII bytes share the place of DEL.
+        Self(bytes.iter().fold(0, |set, byte| set | 1 << (*byte).min(127)))
+    }
+
+    const fn meets(self, other: Self) -> bool {
+        self.0 & other.0 != 0
     }
 }
 
@@ -246,9 +266,14 @@ impl RuleSet {
                 }
             }
         }
+        if candidates.is_empty() {
+            return;
+        }
+        let characters = Characters::of(view);
         for index in candidates.iter().map(|index| *index as usize) {
             let Some(rule) = self.rules.get(index) else { continue };
-            if view.len() <= rule.max
+            if rule.need.meets(characters)
+                && view.len() <= rule.max
                 && rule.on.iter().any(|on| on.covers(kind, name))
                 && rule.takes_name(name)
                 && let Some(found) = rule.regex.find(view)
@@ -343,8 +368,18 @@ fn compile(
             ))
         })?;
     let source = format!(
-        "{}\n{}\n{}\n{:?}\n{:?}\n{:?}\n{}\n{:?}\n{:?}\n{:?}\n",
-        raw.id, raw.class, raw.weight, raw.on, raw.lits, raw.words, raw.regex, raw.method, raw.names, raw.max
+        "{}\n{}\n{}\n{:?}\n{:?}\n{:?}\n{}\n{:?}\n{:?}\n{:?}\n{:?}\n",
+        raw.id,
+        raw.class,
+        raw.weight,
+        raw.on,
+        raw.lits,
+        raw.words,
+        raw.regex,
+        raw.method,
+        raw.names,
+        raw.max,
+        raw.need
     );
     Ok(Rule {
         id: raw.id.as_str().into(),
@@ -356,6 +391,7 @@ fn compile(
         cve: raw.cve,
         examples: (raw.fires, raw.quiet),
         names: raw.names.iter().map(|name| name.to_ascii_lowercase().into_bytes().into()).collect(),
+        need: if raw.need.is_empty() { Characters(u128::MAX) } else { Characters::of(raw.need.as_bytes()) },
         max: raw.max.unwrap_or(usize::MAX),
         regex,
         source,
