@@ -13,7 +13,7 @@
 use std::net::SocketAddr;
 
 use divan::Bencher;
-use divan::counter::BytesCount;
+use divan::counter::{BytesCount, ItemsCount};
 use gatewatch::config::Settings;
 use gatewatch::detect::{Detector, Scratch, Verdict};
 use gatewatch::protocol::request::{Defects, Header, Request};
@@ -103,4 +103,40 @@ fn verdict(bencher: Bencher<'_, '_>, name: &str) {
     bencher
         .counter(BytesCount::new(bytes))
         .bench_local(|| detector.judge(divan::black_box(&request), server, &mut scratch));
+}
+
+/// Visitors of whom nothing was seen before: more of them than the memory of clean values holds.
+const VISITORS: usize = 20_000;
+
+#[divan::bench(sample_count = 10)]
+fn first_visits(bencher: Bencher<'_, '_>) {
+    let pages: Vec<(String, Vec<(&str, String)>)> = (0..VISITORS)
+        .map(|visitor| {
+            let target = format!("/news/2026/budget-{visitor}?page={visitor}&sort=date");
+            let fields = BROWSER.iter().map(|(name, value)| match *name {
+                "User-Agent" | "Cookie" | "Referer" => (*name, format!("{value}{visitor}")),
+                _ => (*name, (*value).to_owned()),
+            });
+            (target, fields.collect())
+        })
+        .collect();
+    let detector = Detector::new(&Settings::default()).unwrap();
+    let server: SocketAddr = "203.0.113.10:80".parse().unwrap();
+    let mut scratch = Scratch::default();
+    bencher.counter(ItemsCount::new(VISITORS)).bench_local(|| {
+        for (target, fields) in &pages {
+            let mut headers = [Header { name: b"", value: b"" }; BROWSER.len()];
+            for (header, (name, value)) in headers.iter_mut().zip(fields) {
+                *header = Header { name: name.as_bytes(), value: value.as_bytes() };
+            }
+            let request = Request {
+                method: b"GET",
+                target: target.as_bytes(),
+                headers: &headers,
+                body: b"",
+                defects: Defects::default(),
+            };
+            divan::black_box(detector.judge(&request, server, &mut scratch));
+        }
+    });
 }

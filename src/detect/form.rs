@@ -173,6 +173,11 @@ pub fn has_unknown_method(request: &Request<'_>, _: &Fields<'_>) -> bool {
     !METHODS.iter().any(|known| known.as_bytes().eq_ignore_ascii_case(request.method))
 }
 
+/// Whether `User-Agent` is there and empty. Software that has no name leaves the field out.
+pub fn has_empty_agent(_: &Request<'_>, fields: &Fields<'_>) -> bool {
+    fields.user_agent.is_some_and(|agent| agent.trim_ascii().is_empty())
+}
+
 /// The method CONNECT.
 pub fn is_connect(request: &Request<'_>, _: &Fields<'_>) -> bool {
     request.method == b"CONNECT"
@@ -242,12 +247,14 @@ pub fn has_session_from_elsewhere(request: &Request<'_>, fields: &Fields<'_>) ->
     let Some(from) = referer.strip_prefix(b"http://").or_else(|| referer.strip_prefix(b"https://")) else {
         return false;
     };
-    let has_session = query.split(|byte| *byte == b'&').any(|pair| {
+    if domain(host(own)).eq_ignore_ascii_case(domain(host(from))) {
+        return false;
+    }
+    query.split(|byte| *byte == b'&').any(|pair| {
         let name = pair.split(|byte| *byte == b'=').next().unwrap_or_default();
         starts_with(name, "aspsession")
             || SESSION_NAMES.iter().any(|known| name.eq_ignore_ascii_case(known.as_bytes()))
-    });
-    has_session && !domain(host(own)).eq_ignore_ascii_case(domain(host(from)))
+    })
 }
 
 /// The last two labels of a host: what one owner's hosts share. Three where the last two are short (`co.uk`).

@@ -122,6 +122,13 @@ pub const FORM_RULES: &[FormRule] = &[
         Form::Holds(form::has_letters_encoded_twice),
     ),
     (
+        "protocol.agent",
+        Class::WebProtocol,
+        0.91,
+        "User-Agent that is there and empty",
+        Form::Holds(form::has_empty_agent),
+    ),
+    (
         "session.offsite",
         Class::WebSession,
         0.92,
