@@ -8,7 +8,7 @@ use std::collections::VecDeque;
 use std::sync::Arc;
 
 use crate::capture::Sink;
-use crate::decode::{self, Payload};
+use crate::decode::{self, Payload, transport};
 use crate::detect::{Detector, Scratch};
 use crate::handoff::{Outbox, Record};
 use crate::inspect::attempts::{Awaited, Judge};
@@ -19,6 +19,7 @@ use crate::model::progress::{Counter, Counters, Progress};
 use crate::model::stream::{Chunk, Side};
 use crate::model::time::{Hour, MICROS_PER_SEC, Timestamp};
 use crate::protocol::{self, Conversation};
+use crate::stream::fragments::Fragments;
 use crate::stream::table::{FLOW_BYTES, Limits, Table};
 use crate::stream::{Consumer, FlowRef, View};
 
@@ -63,6 +64,7 @@ impl DetectorCell {
 
 /// One worker's way of a frame from bytes to records.
 pub struct Inspector {
+    fragments: Fragments,
     table: Table<Path>,
     path: Path,
     /// Counted on this side of the table since the last progress.
@@ -102,6 +104,7 @@ impl Inspector {
             due: VecDeque::new(),
         };
         Self {
+            fragments: Fragments::default(),
             table: Table::new(limits),
             path,
             counters: Counters::default(),
@@ -115,6 +118,7 @@ impl Inspector {
     /// The end of the input: judges what is half read, hands everything on.
     pub fn finish(&mut self) {
         let now = self.now.unwrap_or_default();
+        self.fragments.finish(&mut self.counters);
         self.table.finish(now, &mut self.path);
         self.progress(now);
     }
@@ -178,7 +182,18 @@ impl Sink for Inspector {
         self.counters.add(Counter::BytesReceived, u64::from(frame.length));
         let decoded = decode::decode(frame);
         self.counters.count(decoded.outcome);
-        if let Payload::Tcp(segment) = decoded.payload {
+        let segment = match decoded.payload {
+            Payload::Tcp(segment) => Some(segment),
+            Payload::Fragment(fragment) => self
+                .fragments
+                .add(now, &fragment, &mut self.counters)
+                .and_then(|packet| transport::decode(&packet).ok())
+                .and_then(
+                    |whole| if let Payload::Tcp(segment) = whole.payload { Some(segment) } else { None },
+                ),
+            Payload::Udp(_) | Payload::Other => None,
+        };
+        if let Some(segment) = segment {
             self.table.segment(now, &segment, &mut self.path, &mut self.counters);
             if self.path.due.front().is_some_and(|(due, _)| *due <= now) || self.path.due.len() > AWAITED_MAX
             {
@@ -211,6 +226,7 @@ impl Sink for Inspector {
             self.hour = now.hour();
         }
         self.now = Some(now);
+        self.fragments.expire(now, &mut self.counters);
         self.table.expire(now, EXPIRED_PER_TICK, &mut self.path);
         self.progress(now);
     }

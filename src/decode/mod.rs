@@ -8,6 +8,7 @@ pub mod link;
 pub mod network;
 pub mod transport;
 
+use crate::decode::network::Fragment;
 use crate::decode::transport::{Datagram, Segment};
 use crate::model::frame::Frame;
 use crate::model::progress::Counter;
@@ -15,6 +16,8 @@ use crate::model::progress::Counter;
 /// What a frame carried, where a later stage has use for it.
 #[derive(Clone, Copy, Debug)]
 pub enum Payload<'a> {
+    /// A fragment of an IP datagram.
+    Fragment(Fragment<'a>),
     /// Nothing that is followed up.
     Other,
     /// A TCP segment.

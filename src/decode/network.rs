@@ -6,7 +6,7 @@ use pnet::packet::ipv4::Ipv4Packet;
 use pnet::packet::ipv6::Ipv6Packet;
 
 use crate::decode::cursor::Cursor;
-use crate::decode::{Decoded, transport};
+use crate::decode::{Decoded, Payload, transport};
 use crate::model::progress::Counter;
 
 /// Extension headers followed in one packet. RFC 8200 §4.1 names seven; a longer chain is hostile.
@@ -25,17 +25,45 @@ pub struct Packet<'a> {
     pub cut: bool,
 }
 
+/// A part of an IP datagram.
+#[derive(Clone, Copy, Debug)]
+pub struct Fragment<'a> {
+    /// Source and destination address.
+    pub addresses: (IpAddr, IpAddr),
+    /// Identification: 16 bits in IPv4, 32 in IPv6.
+    pub id: u32,
+    /// Protocol number of the transport, as this fragment names it.
+    pub protocol: u8,
+    /// Where its payload begins in the datagram's.
+    pub offset: u16,
+    /// Whether others follow it.
+    pub more: bool,
+    /// Its part of the payload.
+    pub payload: &'a [u8],
+}
+
+/// A whole packet, or a part of one.
+enum Part<'a> {
+    Whole(Packet<'a>),
+    Fragment(Fragment<'a>),
+}
+
 /// Reads an IP packet and its transport. `Err` is the outcome of one that cannot be followed.
 pub fn decode(bytes: &[u8]) -> Result<Decoded<'_>, Counter> {
-    let packet = match bytes.first().ok_or(Counter::FrameCut)? >> 4 {
+    let part = match bytes.first().ok_or(Counter::FrameCut)? >> 4 {
         4 => ipv4(bytes)?,
         6 => ipv6(bytes)?,
         _ => return Err(Counter::FrameMalformed),
     };
-    transport::decode(&packet)
+    match part {
+        Part::Whole(packet) => transport::decode(&packet),
+        Part::Fragment(fragment) => {
+            Ok(Decoded { outcome: Counter::FrameFragment, payload: Payload::Fragment(fragment) })
+        }
+    }
 }
 
-fn ipv4(bytes: &[u8]) -> Result<Packet<'_>, Counter> {
+fn ipv4(bytes: &[u8]) -> Result<Part<'_>, Counter> {
     let header = Ipv4Packet::new(bytes).ok_or(Counter::FrameCut)?;
     let header_len = usize::from(header.get_header_length()) * 4;
     if header_len < Ipv4Packet::minimum_packet_size() {
@@ -48,19 +76,27 @@ fn ipv4(bytes: &[u8]) -> Result<Packet<'_>, Counter> {
         total if total < header_len => return Err(Counter::FrameMalformed),
         total => within(rest, total - header_len),
     };
-    let more_fragments = header.get_flags() & 0b001 != 0;
-    if more_fragments || header.get_fragment_offset() != 0 {
-        return Err(Counter::FrameFragment);
+    let addresses = (header.get_source().into(), header.get_destination().into());
+    let protocol = header.get_next_level_protocol().0;
+    let more = header.get_flags() & 0b001 != 0;
+    if more || header.get_fragment_offset() != 0 {
+        if cut {
+            return Err(Counter::FrameCut);
+        }
+        return Ok(Part::Fragment(Fragment {
+            addresses,
+            id: header.get_identification().into(),
+            protocol,
+            // Thirteen bits, in units of eight bytes.
+            offset: header.get_fragment_offset() << 3,
+            more,
+            payload,
+        }));
     }
-    Ok(Packet {
-        addresses: (header.get_source().into(), header.get_destination().into()),
-        protocol: header.get_next_level_protocol().0,
-        payload,
-        cut,
-    })
+    Ok(Part::Whole(Packet { addresses, protocol, payload, cut }))
 }
 
-fn ipv6(bytes: &[u8]) -> Result<Packet<'_>, Counter> {
+fn ipv6(bytes: &[u8]) -> Result<Part<'_>, Counter> {
     let header = Ipv6Packet::new(bytes).ok_or(Counter::FrameCut)?;
     let rest = bytes.get(Ipv6Packet::minimum_packet_size()..).ok_or(Counter::FrameCut)?;
     // Zero is a jumbogram (RFC 2675) or offload: the capture knows better.
@@ -68,17 +104,22 @@ fn ipv6(bytes: &[u8]) -> Result<Packet<'_>, Counter> {
         0 => (rest, false),
         length => within(rest, length),
     };
-    let (protocol, payload) = after_extensions(header.get_next_header().0, payload)?;
-    Ok(Packet {
-        addresses: (header.get_source().into(), header.get_destination().into()),
-        protocol,
-        payload,
-        cut,
-    })
+    let addresses = (header.get_source().into(), header.get_destination().into());
+    let (protocol, payload, place) = after_extensions(header.get_next_header().0, payload)?;
+    let Some((id, offset, more)) = place else {
+        return Ok(Part::Whole(Packet { addresses, protocol, payload, cut }));
+    };
+    if cut {
+        return Err(Counter::FrameCut);
+    }
+    Ok(Part::Fragment(Fragment { addresses, id, protocol, offset, more, payload }))
 }
 
+/// Identification, offset in bytes, and whether more fragments follow.
+type Place = (u32, u16, bool);
+
 /// Walks the extension headers to the transport.
-fn after_extensions(mut protocol: u8, payload: &[u8]) -> Result<(u8, &[u8]), Counter> {
+fn after_extensions(mut protocol: u8, payload: &[u8]) -> Result<(u8, &[u8], Option<Place>), Counter> {
     let mut at = Cursor::new(payload);
     for _ in 0..EXTENSIONS_MAX {
         let length = match protocol {
@@ -91,14 +132,16 @@ fn after_extensions(mut protocol: u8, payload: &[u8]) -> Result<(u8, &[u8]), Cou
                 let mut fields = Cursor::new(fragment);
                 let next = fields.u8().ok_or(Counter::FrameCut)?;
                 fields.u8();
+                let place = fields.u16().ok_or(Counter::FrameCut)?;
                 // An atomic fragment (RFC 6946) is the whole packet.
-                if fields.u16().ok_or(Counter::FrameCut)? & 0xfff9 != 0 {
-                    return Err(Counter::FrameFragment);
+                if place & 0xfff9 != 0 {
+                    let id = fields.u32().ok_or(Counter::FrameCut)?;
+                    return Ok((next, at.rest(), Some((id, place & 0xfff8, place & 1 != 0))));
                 }
                 protocol = next;
                 continue;
             }
-            _ => return Ok((protocol, at.rest())),
+            _ => return Ok((protocol, at.rest(), None)),
         };
         let mut fields = at;
         let next = fields.u8().ok_or(Counter::FrameCut)?;

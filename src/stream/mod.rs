@@ -1,10 +1,11 @@
-//! Segments → ordered bytes of each direction.
+//! Fragments → datagrams, segments → ordered bytes of each direction.
 //!
 //! Owns the flow table and TCP reassembly: the only per-conversation memory besides what a parser holds, and
 //! all of it bounded. Measures what grades an origin (handshake, two-way exchange). Hands ordered bytes,
 //! gaps and ends to a [`Consumer`]. Must not know: what the bytes mean, origins, files.
 
 pub mod flow;
+pub mod fragments;
 pub mod half;
 pub mod list;
 pub mod table;

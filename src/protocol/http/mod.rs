@@ -1,5 +1,6 @@
 //! HTTP/1.x (RFC 9112): requests and replies, pipelined, chunked, malformed ones judged and not dropped.
 
+mod content;
 mod framing;
 mod head;
 mod replies;
@@ -15,7 +16,7 @@ use crate::protocol::{Parser, Recognition, Sink};
 /// Bytes of a request's or reply's head. Servers refuse more than 8 to 64 KiB.
 pub const HEAD_MAX_BYTES: usize = 64 << 10;
 /// Bytes of a body that are kept and judged.
-pub const BODY_MAX_BYTES: usize = 64 << 10;
+pub const BODY_MAX_BYTES: usize = 128 << 10;
 /// Requests whose reply may be outstanding. Browsers pipeline none; tools a few dozen.
 const OUTSTANDING_MAX: usize = 128;
 /// Longest method that is looked for before the first space.

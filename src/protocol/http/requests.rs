@@ -2,6 +2,7 @@
 
 use crate::model::progress::Counter;
 use crate::model::stream::Chunk;
+use crate::protocol::http::content;
 use crate::protocol::http::framing::{Fed, Framing};
 use crate::protocol::http::head::{Head, end_of_head, with_request};
 use crate::protocol::http::{Asked, BODY_MAX_BYTES, HEAD_MAX_BYTES, Outstanding, recognise};
@@ -309,6 +310,8 @@ fn judge(meta: &RequestMeta, head: &Head<'_>, body: &[u8], mut defects: Defects,
     if !defects.is_empty() {
         sink.count(Counter::HttpMalformed);
     }
+    let decoded = content::decoded(head, body);
+    let body = decoded.as_deref().unwrap_or(body);
     let request = Request { method: head.method, target: head.target, headers: head.headers, body, defects };
     sink.request(meta, &request);
 }
