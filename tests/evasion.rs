@@ -1,0 +1,296 @@
+//! One attack, sent in every way that hides it from a careless sensor: cut, reordered, repeated with other bytes,
+//! fragmented, chunked, compressed, padded, encoded. Each client must come out as one attempt of the right class.
+
+#![allow(
+    clippy::expect_used,
+    clippy::indexing_slicing,
+    clippy::panic,
+    clippy::print_stderr,
+    clippy::unwrap_used,
+    reason = "a test stops at the first surprise and says what it skips"
+)]
+
+use std::collections::BTreeMap;
+use std::io::Write;
+use std::net::{Ipv4Addr, SocketAddr};
+
+#[allow(dead_code, reason = "shared by all tests")]
+mod support;
+
+use pnet::packet::ipv4::{self, Ipv4Packet, MutableIpv4Packet};
+use pnet::packet::tcp::TcpFlags;
+use support::generator::capture::CaptureWriter;
+use support::generator::frames::{Link, Segment, ip_packet};
+use support::generator::plan::Plan;
+use support::sensor::Desk;
+
+const ATTACK: &str = "GET /item?id=1%27%20UNION%20SELECT%20user,password%20FROM%20users--%20- HTTP/1.1\r\nHost: www.town.example\r\nUser-Agent: Mozilla/5.0\r\n\r\n";
+const REPLY: &[u8] = b"HTTP/1.1 404 Not Found\r\nContent-Length: 0\r\n\r\n";
+const SERVER: &str = "203.0.113.10:80";
+const PLAN: &str = r#"
+seed = 1
+from = [2026, 10]
+trend = [1]
+home = "CN"
+[[site]]
+name = "www.town.example"
+v4 = "203.0.113.10"
+v6 = "2001:db8:2::10"
+weight = 1
+[attempts]
+US = 1
+[kinds]
+sqli = 1
+[noise]
+benign = 0
+forged_syns = 0
+forged_requests = 0
+[shape]
+keep_alive_percent = 0
+pipelined_percent = 0
+ipv6_percent = 0
+retransmitted_percent = 0
+reordered_percent = 0
+"#;
+
+/// A part of the client's stream: where it begins, and its bytes.
+type Part = (usize, Vec<u8>);
+
+fn segment(from: SocketAddr, to: SocketAddr, seq: u32, ack: u32, flags: u8, data: &[u8]) -> Vec<u8> {
+    ip_packet(&Segment { from, to, seq, ack, flags, number: seq as u16, data })
+}
+
+/// A whole conversation in which the client sends `parts` in this order; `length` is that of its stream.
+fn conversation(client: SocketAddr, parts: &[Part], length: usize) -> Vec<Vec<u8>> {
+    let server: SocketAddr = SERVER.parse().unwrap();
+    let (ours, theirs) = (1_000_u32, 9_000_u32);
+    let mut packets = vec![
+        segment(client, server, ours, 0, TcpFlags::SYN, b""),
+        segment(server, client, theirs, ours + 1, TcpFlags::SYN | TcpFlags::ACK, b""),
+        segment(client, server, ours + 1, theirs + 1, TcpFlags::ACK, b""),
+    ];
+    for (at, bytes) in parts {
+        let seq = ours + 1 + *at as u32;
+        packets.push(segment(client, server, seq, theirs + 1, TcpFlags::ACK | TcpFlags::PSH, bytes));
+    }
+    let (end, last) = (ours + 1 + length as u32, theirs + 1 + REPLY.len() as u32);
+    packets.push(segment(server, client, theirs + 1, end, TcpFlags::ACK | TcpFlags::PSH, REPLY));
+    packets.push(segment(client, server, end, last, TcpFlags::ACK | TcpFlags::FIN, b""));
+    packets.push(segment(server, client, last, end + 1, TcpFlags::ACK | TcpFlags::FIN, b""));
+    packets.push(segment(client, server, end + 1, last + 1, TcpFlags::ACK, b""));
+    packets
+}
+
+/// The stream in pieces of `size` bytes, in order.
+fn cut(stream: &[u8], size: usize) -> Vec<Part> {
+    stream.chunks(size).enumerate().map(|(index, bytes)| (index * size, bytes.to_vec())).collect()
+}
+
+/// An IPv4 packet in fragments of `size` bytes of payload, a multiple of eight.
+fn fragments(packet: &[u8], size: usize) -> Vec<Vec<u8>> {
+    let whole = Ipv4Packet::new(packet).unwrap();
+    let payload = &packet[20..];
+    let count = payload.len().div_ceil(size);
+    (0..count)
+        .map(|index| {
+            let part = &payload[index * size..payload.len().min((index + 1) * size)];
+            let mut bytes = packet[..20].to_vec();
+            bytes.extend_from_slice(part);
+            let mut header = MutableIpv4Packet::new(&mut bytes).unwrap();
+            header.set_total_length(20 + part.len() as u16);
+            header.set_identification(whole.get_identification());
+            header.set_flags(u8::from(index + 1 < count));
+            header.set_fragment_offset((index * size / 8) as u16);
+            let checksum = ipv4::checksum(&header.to_immutable());
+            header.set_checksum(checksum);
+            bytes
+        })
+        .collect()
+}
+
+fn gzip(bytes: &[u8]) -> Vec<u8> {
+    let mut writer = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::default());
+    writer.write_all(bytes).unwrap();
+    writer.finish().unwrap()
+}
+
+fn post(fields: &str, body: &[u8]) -> Vec<u8> {
+    let head =
+        format!("POST /item HTTP/1.1\r\nHost: www.town.example\r\nUser-Agent: Mozilla/5.0\r\n{fields}\r\n");
+    [head.as_bytes(), body].concat()
+}
+
+fn form(body: &[u8]) -> Vec<u8> {
+    let fields =
+        format!("Content-Type: application/x-www-form-urlencoded\r\nContent-Length: {}\r\n", body.len());
+    post(&fields, body)
+}
+
+fn get(value: &str) -> Vec<u8> {
+    format!("GET /item?id={value} HTTP/1.1\r\nHost: www.town.example\r\nUser-Agent: Mozilla/5.0\r\n\r\n")
+        .into_bytes()
+}
+
+/// Every way: its name, the class that must be told, the packets.
+fn ways() -> Vec<(&'static str, &'static str, Vec<Vec<u8>>)> {
+    let mut ways: Vec<(&'static str, &'static str, Vec<Vec<u8>>)> = Vec::new();
+    let mut number = 0_u32;
+    let mut client = || {
+        number += 1;
+        SocketAddr::new(Ipv4Addr::from(0x4928_0000 + number).into(), 40_000)
+    };
+    let stream = ATTACK.as_bytes();
+    let reversed = |mut parts: Vec<Part>| {
+        parts.reverse();
+        parts
+    };
+    let noise = |bytes: &[u8]| vec![b'x'; bytes.len()];
+
+    // How it is cut.
+    ways.push(("in one piece", "web.sqli", conversation(client(), &cut(stream, 4_096), stream.len())));
+    ways.push(("byte by byte", "web.sqli", conversation(client(), &cut(stream, 1), stream.len())));
+    ways.push((
+        "in sevens, last first",
+        "web.sqli",
+        conversation(client(), &reversed(cut(stream, 7)), stream.len()),
+    ));
+    let twice: Vec<Part> = cut(stream, 10).into_iter().flat_map(|part| [part.clone(), part]).collect();
+    ways.push(("every segment twice", "web.sqli", conversation(client(), &twice, stream.len())));
+    let overlapping: Vec<Part> =
+        (0..stream.len()).step_by(5).map(|at| (at, stream[at..stream.len().min(at + 12)].to_vec())).collect();
+    ways.push(("overlapping alike", "web.sqli", conversation(client(), &overlapping, stream.len())));
+    // The copy that comes second differs: servers that keep the first copy see the attack.
+    let mut first_real = cut(stream, 16);
+    let fakes: Vec<Part> = first_real.iter().map(|(at, bytes)| (*at, noise(bytes))).collect();
+    let gap = first_real.remove(0);
+    let mut parts = first_real;
+    parts.extend(fakes.into_iter().skip(1));
+    parts.push(gap);
+    ways.push((
+        "overlapping otherwise, real first",
+        "web.sqli",
+        conversation(client(), &parts, stream.len()),
+    ));
+
+    // Fragments.
+    let whole = conversation(client(), &cut(stream, 4_096), stream.len());
+    let in_fragments: Vec<Vec<u8>> = whole
+        .iter()
+        .flat_map(|packet| if packet.len() > 100 { fragments(packet, 24) } else { vec![packet.clone()] })
+        .collect();
+    ways.push(("IP fragments", "web.sqli", in_fragments));
+    let whole = conversation(client(), &cut(stream, 4_096), stream.len());
+    let in_fragments: Vec<Vec<u8>> = whole
+        .iter()
+        .flat_map(|packet| {
+            let mut parts = if packet.len() > 100 { fragments(packet, 8) } else { vec![packet.clone()] };
+            parts.reverse();
+            parts
+        })
+        .collect();
+    ways.push(("IP fragments of eight bytes, last first", "web.sqli", in_fragments));
+
+    // How the body is sent.
+    let injection = b"id=1%27+UNION+SELECT+user,password+FROM+users--+-";
+    let padded = [b"pad=".as_slice(), &b"A".repeat(70_000), b"&", injection].concat();
+    let chunked: Vec<u8> = injection.chunks(3).fold(Vec::new(), |mut all, chunk| {
+        all.extend_from_slice(format!("{:x};ext=1\r\n", chunk.len()).as_bytes());
+        all.extend_from_slice(chunk);
+        all.extend_from_slice(b"\r\n");
+        all
+    });
+    let chunked = [chunked, b"0\r\n\r\n".to_vec()].concat();
+    let coded = gzip(injection);
+    let of_form = "Content-Type: application/x-www-form-urlencoded\r\n";
+    let json = br#"{"a":{"b":["1\u0027 \u0055NION \u0053ELECT user,password FROM users-- -"]}}"#;
+    let multipart = b"--X\r\nContent-Disposition: form-data; name=\"id\"\r\n\r\n1' UNION SELECT user,password FROM users-- -\r\n--X--\r\n";
+    let xml = b"<?xml version=\"1.0\"?><q><id>1&#39; UNION SELECT user,password FROM users-- -</id></q>";
+    let graphql =
+        br#"{"query":"query { user(id: \"1' UNION SELECT user,password FROM users-- -\") { name } }"}"#;
+    let length = |body: &[u8]| format!("Content-Length: {}\r\n", body.len());
+    for (name, class, stream) in [
+        ("form", "web.sqli", form(injection)),
+        ("form behind 70 kB of padding", "web.sqli", form(&padded)),
+        ("chunked", "web.sqli", post(&format!("{of_form}Transfer-Encoding: chunked\r\n"), &chunked)),
+        ("gzip", "web.sqli", post(&format!("{of_form}Content-Encoding: gzip\r\n{}", length(&coded)), &coded)),
+        ("JSON", "web.sqli", post(&format!("Content-Type: application/json\r\n{}", length(json)), json)),
+        (
+            "GraphQL",
+            "web.sqli",
+            post(&format!("Content-Type: application/json\r\n{}", length(graphql)), graphql),
+        ),
+        (
+            "multipart",
+            "web.sqli",
+            post(
+                &format!("Content-Type: multipart/form-data; boundary=X\r\n{}", length(multipart)),
+                multipart,
+            ),
+        ),
+        ("XML", "web.sqli", post(&format!("Content-Type: text/xml\r\n{}", length(xml)), xml)),
+        (
+            "length and encoding",
+            "web.smuggle",
+            post("Content-Length: 6\r\nTransfer-Encoding: chunked\r\n", b"0\r\n\r\nG"),
+        ),
+    ] {
+        ways.push((name, class, conversation(client(), &cut(&stream, 1_460), stream.len())));
+    }
+
+    // How it is encoded.
+    for (name, class, value) in [
+        ("double encoding", "web.sqli", "1%2527%2520UNION%2520SELECT%2520a,b%2520FROM%2520users--"),
+        ("%u", "web.sqli", "1%u0027%u0020UNION%u0020SELECT%u0020a,b%u0020FROM%u0020users--"),
+        ("full width", "web.sqli", "1%EF%BC%87%20%EF%BC%B5NION%20SELECT%20a,b%20FROM%20users--"),
+        ("comments", "web.sqli", "1'/**/UnIoN/*x*/SeLeCt/**/a,b/**/FROM/**/users--"),
+        ("versioned comments", "web.sqli", "1'/*!50000UNION*//*!50000SELECT*/a,b+from+users--"),
+        ("NUL bytes", "web.sqli", "1%00'%00UNION%20SELECT%20a,b%20FROM%20users--"),
+        ("overlong UTF-8", "web.lfi", "..%c0%af..%c0%af..%c0%afetc%c0%afpasswd"),
+        ("slashes of all kinds", "web.lfi", "....//....\\\\..%5c../etc/passwd"),
+        ("entities", "web.xss", "%26lt;script%26gt;alert(1)%26lt;/script%26gt;"),
+        ("case and blanks", "web.xss", "%3CsCrIpT%0a%20src=//x.example%3E"),
+        ("quotes in a word", "web.rce", "x;c'a't+/etc/hosts"),
+        ("IFS", "web.rce", "x;cat$IFS/etc/hosts"),
+        ("globs", "web.rce", "/???/c?t+/e??/h??ts"),
+        ("base64", "web.sqli", "MScgVU5JT04gU0VMRUNUIGEsYiBGUk9NIHVzZXJzLS0gLQ=="),
+    ] {
+        let stream = get(value);
+        ways.push((name, class, conversation(client(), &cut(&stream, 1_460), stream.len())));
+    }
+    let split = get("1%27%20UNION&id=%20SELECT%20a,b%20FROM%20users--");
+    ways.push(("a parameter in two", "web.sqli", conversation(client(), &cut(&split, 1_460), split.len())));
+    ways
+}
+
+#[test]
+fn every_way_of_hiding_an_attack_comes_out_as_one_attempt_of_its_class() {
+    let desk = Desk::of(&Plan::parse(PLAN).expect("the plan"));
+    let ways = ways();
+    let mut writer = CaptureWriter::begin(Vec::new(), Link::Ethernet).expect("memory");
+    let mut time = 1_792_000_000_000_000_u64;
+    let mut expected = BTreeMap::new();
+    for (name, class, packets) in &ways {
+        let source = Ipv4Packet::new(&packets[0]).unwrap().get_source().to_string();
+        expected.insert(source, (*name, *class));
+        for packet in packets {
+            time += 100;
+            writer.write(&(time, packet.clone())).expect("memory");
+        }
+    }
+    let file = desk.write("evasions.pcap", &writer.end().expect("memory"));
+    desk.replay("out", &[&file], b"").good();
+    let mut found: BTreeMap<String, Vec<String>> = BTreeMap::new();
+    for event in desk.events("out") {
+        let text = |value: &serde_json::Value| value.as_str().unwrap_or_default().to_owned();
+        found.entry(text(&event["src_ip"])).or_default().push(text(&event["gatewatch"]["class"]));
+    }
+    let wrong: Vec<String> = expected
+        .iter()
+        .filter_map(|(source, (name, class))| {
+            let told = found.get(source).cloned().unwrap_or_default();
+            (told != [*class]).then(|| format!("{name}: {told:?}, not one {class}"))
+        })
+        .collect();
+    assert!(wrong.is_empty(), "{wrong:#?}");
+    assert_eq!(found.len(), ways.len());
+}
