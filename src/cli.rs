@@ -76,6 +76,18 @@ pub enum Command {
         #[arg(long)]
         json: bool,
     },
+    /// Tell why something was counted: every attempt of an address, or the event with an id, with its evidence.
+    Explain {
+        /// Where the settings are (for the report folder and the titles of rules).
+        #[command(flatten)]
+        config: ConfigArg,
+        /// Folder of the event files, instead of report.directory.
+        #[arg(long = "from-dir", value_name = "DIR")]
+        folder: Option<PathBuf>,
+        /// An address, or the id of an event.
+        #[arg(value_name = "ADDRESS|EVENT-ID")]
+        asked: String,
+    },
     /// The detectors in use.
     Rules {
         /// What to do with them.
@@ -148,11 +160,20 @@ pub struct ReportArgs {
 /// `gatewatch rules …`
 #[derive(Debug, Subcommand)]
 pub enum RulesCommand {
-    /// One line a detector: id, class, weight, title.
+    /// One line a detector: id, class, weight, hash, recall where it was measured, title.
     List {
         /// Where the settings are.
         #[command(flatten)]
         config: ConfigArg,
+    },
+    /// Judge the requests in capture files and print every attempt with its evidence; nothing is counted or written.
+    Test {
+        /// Where the settings are.
+        #[command(flatten)]
+        config: ConfigArg,
+        /// Capture files, folders of them, or - for standard input.
+        #[arg(required = true, value_name = "PCAP")]
+        captures: Vec<PathBuf>,
     },
 }
 

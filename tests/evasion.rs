@@ -56,7 +56,7 @@ reordered_percent = 0
 /// A part of the client's stream: where it begins, and its bytes.
 type Part = (usize, Vec<u8>);
 
-fn segment(from: SocketAddr, to: SocketAddr, seq: u32, ack: u32, flags: u8, data: &[u8]) -> Vec<u8> {
+fn segment((from, to): (SocketAddr, SocketAddr), (seq, ack): (u32, u32), flags: u8, data: &[u8]) -> Vec<u8> {
     ip_packet(&Segment { from, to, seq, ack, flags, number: seq as u16, data })
 }
 
@@ -64,20 +64,22 @@ fn segment(from: SocketAddr, to: SocketAddr, seq: u32, ack: u32, flags: u8, data
 fn conversation(client: SocketAddr, parts: &[Part], length: usize) -> Vec<Vec<u8>> {
     let server: SocketAddr = SERVER.parse().unwrap();
     let (ours, theirs) = (1_000_u32, 9_000_u32);
-    let mut packets = vec![
-        segment(client, server, ours, 0, TcpFlags::SYN, b""),
-        segment(server, client, theirs, ours + 1, TcpFlags::SYN | TcpFlags::ACK, b""),
-        segment(client, server, ours + 1, theirs + 1, TcpFlags::ACK, b""),
-    ];
-    for (at, bytes) in parts {
-        let seq = ours + 1 + *at as u32;
-        packets.push(segment(client, server, seq, theirs + 1, TcpFlags::ACK | TcpFlags::PSH, bytes));
-    }
+    let (up, down) = ((client, server), (server, client));
     let (end, last) = (ours + 1 + length as u32, theirs + 1 + REPLY.len() as u32);
-    packets.push(segment(server, client, theirs + 1, end, TcpFlags::ACK | TcpFlags::PSH, REPLY));
-    packets.push(segment(client, server, end, last, TcpFlags::ACK | TcpFlags::FIN, b""));
-    packets.push(segment(server, client, last, end + 1, TcpFlags::ACK | TcpFlags::FIN, b""));
-    packets.push(segment(client, server, end + 1, last + 1, TcpFlags::ACK, b""));
+    let mut packets = vec![
+        segment(up, (ours, 0), TcpFlags::SYN, b""),
+        segment(down, (theirs, ours + 1), TcpFlags::SYN | TcpFlags::ACK, b""),
+        segment(up, (ours + 1, theirs + 1), TcpFlags::ACK, b""),
+    ];
+    packets.extend(parts.iter().map(|(at, bytes)| {
+        segment(up, (ours + 1 + *at as u32, theirs + 1), TcpFlags::ACK | TcpFlags::PSH, bytes)
+    }));
+    packets.extend([
+        segment(down, (theirs + 1, end), TcpFlags::ACK | TcpFlags::PSH, REPLY),
+        segment(up, (end, last), TcpFlags::ACK | TcpFlags::FIN, b""),
+        segment(down, (last, end + 1), TcpFlags::ACK | TcpFlags::FIN, b""),
+        segment(up, (end + 1, last + 1), TcpFlags::ACK, b""),
+    ]);
     packets
 }
 
@@ -131,135 +133,137 @@ fn get(value: &str) -> Vec<u8> {
         .into_bytes()
 }
 
-/// Every way: its name, the class that must be told, the packets.
-fn ways() -> Vec<(&'static str, &'static str, Vec<Vec<u8>>)> {
-    let mut ways: Vec<(&'static str, &'static str, Vec<Vec<u8>>)> = Vec::new();
-    let mut number = 0_u32;
-    let mut client = || {
-        number += 1;
-        SocketAddr::new(Ipv4Addr::from(0x4928_0000 + number).into(), 40_000)
-    };
-    let stream = ATTACK.as_bytes();
-    let reversed = |mut parts: Vec<Part>| {
-        parts.reverse();
-        parts
-    };
-    let noise = |bytes: &[u8]| vec![b'x'; bytes.len()];
+/// Every way, under way: its name, the class that must be told, the packets. Each has a client of its own.
+#[derive(Default)]
+struct Ways(Vec<(&'static str, &'static str, Vec<Vec<u8>>)>);
 
-    // How it is cut.
-    ways.push(("in one piece", "web.sqli", conversation(client(), &cut(stream, 4_096), stream.len())));
-    ways.push(("byte by byte", "web.sqli", conversation(client(), &cut(stream, 1), stream.len())));
-    ways.push((
-        "in sevens, last first",
-        "web.sqli",
-        conversation(client(), &reversed(cut(stream, 7)), stream.len()),
-    ));
+impl Ways {
+    fn client(&self) -> SocketAddr {
+        SocketAddr::new(Ipv4Addr::from(0x4928_0001 + self.0.len() as u32).into(), 40_000)
+    }
+
+    /// A way of cutting the attack.
+    fn of_parts(&mut self, name: &'static str, parts: &[Part]) {
+        self.0.push((name, "web.sqli", conversation(self.client(), parts, ATTACK.len())));
+    }
+
+    /// A way of sending it in fragments.
+    fn of_fragments(&mut self, name: &'static str, act: impl Fn(&[u8]) -> Vec<Vec<u8>>) {
+        let whole = conversation(self.client(), &cut(ATTACK.as_bytes(), 4_096), ATTACK.len());
+        let packets = whole
+            .iter()
+            .flat_map(|packet| if packet.len() > 100 { act(packet) } else { vec![packet.clone()] })
+            .collect();
+        self.0.push((name, "web.sqli", packets));
+    }
+
+    /// A request of another form.
+    fn of_request(&mut self, name: &'static str, class: &'static str, stream: &[u8]) {
+        self.0.push((name, class, conversation(self.client(), &cut(stream, 1_460), stream.len())));
+    }
+}
+
+fn cut_and_repeated(ways: &mut Ways) {
+    let stream = ATTACK.as_bytes();
+    ways.of_parts("in one piece", &cut(stream, 4_096));
+    ways.of_parts("byte by byte", &cut(stream, 1));
+    let mut parts = cut(stream, 7);
+    parts.reverse();
+    ways.of_parts("in sevens, last first", &parts);
     let twice: Vec<Part> = cut(stream, 10).into_iter().flat_map(|part| [part.clone(), part]).collect();
-    ways.push(("every segment twice", "web.sqli", conversation(client(), &twice, stream.len())));
+    ways.of_parts("every segment twice", &twice);
     let overlapping: Vec<Part> =
         (0..stream.len()).step_by(5).map(|at| (at, stream[at..stream.len().min(at + 12)].to_vec())).collect();
-    ways.push(("overlapping alike", "web.sqli", conversation(client(), &overlapping, stream.len())));
+    ways.of_parts("overlapping alike", &overlapping);
     // The copy that comes second differs: servers that keep the first copy see the attack.
-    let mut first_real = cut(stream, 16);
-    let fakes: Vec<Part> = first_real.iter().map(|(at, bytes)| (*at, noise(bytes))).collect();
-    let gap = first_real.remove(0);
-    let mut parts = first_real;
-    parts.extend(fakes.into_iter().skip(1));
-    parts.push(gap);
-    ways.push((
-        "overlapping otherwise, real first",
-        "web.sqli",
-        conversation(client(), &parts, stream.len()),
-    ));
+    let mut parts = cut(stream, 16);
+    let fakes: Vec<Part> = parts.iter().skip(1).map(|(at, bytes)| (*at, vec![b'x'; bytes.len()])).collect();
+    let first = parts.remove(0);
+    parts.extend(fakes);
+    parts.push(first);
+    ways.of_parts("overlapping otherwise, real first", &parts);
+    ways.of_fragments("IP fragments", |packet| fragments(packet, 24));
+    ways.of_fragments("IP fragments of eight bytes, last first", |packet| {
+        let mut parts = fragments(packet, 8);
+        parts.reverse();
+        parts
+    });
+}
 
-    // Fragments.
-    let whole = conversation(client(), &cut(stream, 4_096), stream.len());
-    let in_fragments: Vec<Vec<u8>> = whole
-        .iter()
-        .flat_map(|packet| if packet.len() > 100 { fragments(packet, 24) } else { vec![packet.clone()] })
-        .collect();
-    ways.push(("IP fragments", "web.sqli", in_fragments));
-    let whole = conversation(client(), &cut(stream, 4_096), stream.len());
-    let in_fragments: Vec<Vec<u8>> = whole
-        .iter()
-        .flat_map(|packet| {
-            let mut parts = if packet.len() > 100 { fragments(packet, 8) } else { vec![packet.clone()] };
-            parts.reverse();
-            parts
-        })
-        .collect();
-    ways.push(("IP fragments of eight bytes, last first", "web.sqli", in_fragments));
-
-    // How the body is sent.
+fn in_bodies(ways: &mut Ways) {
     let injection = b"id=1%27+UNION+SELECT+user,password+FROM+users--+-";
     let padded = [b"pad=".as_slice(), &b"A".repeat(70_000), b"&", injection].concat();
-    let chunked: Vec<u8> = injection.chunks(3).fold(Vec::new(), |mut all, chunk| {
+    let mut chunked: Vec<u8> = injection.chunks(3).fold(Vec::new(), |mut all, chunk| {
         all.extend_from_slice(format!("{:x};ext=1\r\n", chunk.len()).as_bytes());
         all.extend_from_slice(chunk);
         all.extend_from_slice(b"\r\n");
         all
     });
-    let chunked = [chunked, b"0\r\n\r\n".to_vec()].concat();
+    chunked.extend_from_slice(b"0\r\n\r\n");
     let coded = gzip(injection);
     let of_form = "Content-Type: application/x-www-form-urlencoded\r\n";
-    let json = br#"{"a":{"b":["1\u0027 \u0055NION \u0053ELECT user,password FROM users-- -"]}}"#;
-    let multipart = b"--X\r\nContent-Disposition: form-data; name=\"id\"\r\n\r\n1' UNION SELECT user,password FROM users-- -\r\n--X--\r\n";
-    let xml = b"<?xml version=\"1.0\"?><q><id>1&#39; UNION SELECT user,password FROM users-- -</id></q>";
-    let graphql =
-        br#"{"query":"query { user(id: \"1' UNION SELECT user,password FROM users-- -\") { name } }"}"#;
-    let length = |body: &[u8]| format!("Content-Length: {}\r\n", body.len());
-    for (name, class, stream) in [
-        ("form", "web.sqli", form(injection)),
-        ("form behind 70 kB of padding", "web.sqli", form(&padded)),
-        ("chunked", "web.sqli", post(&format!("{of_form}Transfer-Encoding: chunked\r\n"), &chunked)),
-        ("gzip", "web.sqli", post(&format!("{of_form}Content-Encoding: gzip\r\n{}", length(&coded)), &coded)),
-        ("JSON", "web.sqli", post(&format!("Content-Type: application/json\r\n{}", length(json)), json)),
+    ways.of_request("form", "web.sqli", &form(injection));
+    ways.of_request("form behind 70 kB of padding", "web.sqli", &form(&padded));
+    let request = post(&format!("{of_form}Transfer-Encoding: chunked\r\n"), &chunked);
+    ways.of_request("chunked", "web.sqli", &request);
+    let fields = format!("{of_form}Content-Encoding: gzip\r\nContent-Length: {}\r\n", coded.len());
+    ways.of_request("gzip", "web.sqli", &post(&fields, &coded));
+    let request = post("Content-Length: 6\r\nTransfer-Encoding: chunked\r\n", b"0\r\n\r\nG");
+    ways.of_request("length and encoding", "web.smuggle", &request);
+    for (name, kind, body) in [
+        (
+            "JSON",
+            "application/json",
+            r#"{"a":{"b":["1\u0027 \u0055NION \u0053ELECT user,password FROM users-- -"]}}"#,
+        ),
         (
             "GraphQL",
-            "web.sqli",
-            post(&format!("Content-Type: application/json\r\n{}", length(graphql)), graphql),
+            "application/json",
+            r#"{"query":"query { user(id: \"1' UNION SELECT user,password FROM users-- -\") { name } }"}"#,
         ),
         (
             "multipart",
-            "web.sqli",
-            post(
-                &format!("Content-Type: multipart/form-data; boundary=X\r\n{}", length(multipart)),
-                multipart,
-            ),
+            "multipart/form-data; boundary=X",
+            "--X\r\nContent-Disposition: form-data; name=\"id\"\r\n\r\n1' UNION SELECT user,password FROM users-- -\r\n--X--\r\n",
         ),
-        ("XML", "web.sqli", post(&format!("Content-Type: text/xml\r\n{}", length(xml)), xml)),
         (
-            "length and encoding",
-            "web.smuggle",
-            post("Content-Length: 6\r\nTransfer-Encoding: chunked\r\n", b"0\r\n\r\nG"),
+            "XML",
+            "text/xml",
+            "<?xml version=\"1.0\"?><q><id>1&#39; UNION SELECT user,password FROM users-- -</id></q>",
         ),
     ] {
-        ways.push((name, class, conversation(client(), &cut(&stream, 1_460), stream.len())));
+        let fields = format!("Content-Type: {kind}\r\nContent-Length: {}\r\n", body.len());
+        ways.of_request(name, "web.sqli", &post(&fields, body.as_bytes()));
     }
+}
 
-    // How it is encoded.
-    for (name, class, value) in [
-        ("double encoding", "web.sqli", "1%2527%2520UNION%2520SELECT%2520a,b%2520FROM%2520users--"),
-        ("%u", "web.sqli", "1%u0027%u0020UNION%u0020SELECT%u0020a,b%u0020FROM%u0020users--"),
-        ("full width", "web.sqli", "1%EF%BC%87%20%EF%BC%B5NION%20SELECT%20a,b%20FROM%20users--"),
-        ("comments", "web.sqli", "1'/**/UnIoN/*x*/SeLeCt/**/a,b/**/FROM/**/users--"),
-        ("versioned comments", "web.sqli", "1'/*!50000UNION*//*!50000SELECT*/a,b+from+users--"),
-        ("NUL bytes", "web.sqli", "1%00'%00UNION%20SELECT%20a,b%20FROM%20users--"),
-        ("overlong UTF-8", "web.lfi", "..%c0%af..%c0%af..%c0%afetc%c0%afpasswd"),
-        ("slashes of all kinds", "web.lfi", "....//....\\\\..%5c../etc/passwd"),
-        ("entities", "web.xss", "%26lt;script%26gt;alert(1)%26lt;/script%26gt;"),
-        ("case and blanks", "web.xss", "%3CsCrIpT%0a%20src=//x.example%3E"),
-        ("quotes in a word", "web.rce", "x;c'a't+/etc/hosts"),
-        ("IFS", "web.rce", "x;cat$IFS/etc/hosts"),
-        ("globs", "web.rce", "/???/c?t+/e??/h??ts"),
-        ("base64", "web.sqli", "MScgVU5JT04gU0VMRUNUIGEsYiBGUk9NIHVzZXJzLS0gLQ=="),
-    ] {
-        let stream = get(value);
-        ways.push((name, class, conversation(client(), &cut(&stream, 1_460), stream.len())));
+/// A value of a parameter, however it is encoded.
+const ENCODED: &[(&str, &str, &str)] = &[
+    ("double encoding", "web.sqli", "1%2527%2520UNION%2520SELECT%2520a,b%2520FROM%2520users--"),
+    ("%u", "web.sqli", "1%u0027%u0020UNION%u0020SELECT%u0020a,b%u0020FROM%u0020users--"),
+    ("full width", "web.sqli", "1%EF%BC%87%20%EF%BC%B5NION%20SELECT%20a,b%20FROM%20users--"),
+    ("comments", "web.sqli", "1'/**/UnIoN/*x*/SeLeCt/**/a,b/**/FROM/**/users--"),
+    ("versioned comments", "web.sqli", "1'/*!50000UNION*//*!50000SELECT*/a,b+from+users--"),
+    ("NUL bytes", "web.sqli", "1%00'%00UNION%20SELECT%20a,b%20FROM%20users--"),
+    ("overlong UTF-8", "web.lfi", "..%c0%af..%c0%af..%c0%afetc%c0%afpasswd"),
+    ("slashes of all kinds", "web.lfi", "....//....\\\\..%5c../etc/passwd"),
+    ("entities", "web.xss", "%26lt;script%26gt;alert(1)%26lt;/script%26gt;"),
+    ("case and blanks", "web.xss", "%3CsCrIpT%0a%20src=//x.example%3E"),
+    ("quotes in a word", "web.rce", "x;c'a't+/etc/hosts"),
+    ("IFS", "web.rce", "x;cat$IFS/etc/hosts"),
+    ("globs", "web.rce", "/???/c?t+/e??/h??ts"),
+    ("base64", "web.sqli", "MScgVU5JT04gU0VMRUNUIGEsYiBGUk9NIHVzZXJzLS0gLQ=="),
+    ("a parameter in two", "web.sqli", "1%27%20UNION&id=%20SELECT%20a,b%20FROM%20users--"),
+];
+
+fn ways() -> Vec<(&'static str, &'static str, Vec<Vec<u8>>)> {
+    let mut ways = Ways::default();
+    cut_and_repeated(&mut ways);
+    in_bodies(&mut ways);
+    for (name, class, value) in ENCODED {
+        ways.of_request(name, class, &get(value));
     }
-    let split = get("1%27%20UNION&id=%20SELECT%20a,b%20FROM%20users--");
-    ways.push(("a parameter in two", "web.sqli", conversation(client(), &cut(&split, 1_460), split.len())));
-    ways
+    ways.0
 }
 
 #[test]

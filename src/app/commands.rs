@@ -38,7 +38,7 @@ fn unusable(complaints: &[Complaint]) -> Fatal {
 }
 
 /// Writes to standard output; a reader that went away is no error.
-fn say(text: &str) -> Result<(), Fatal> {
+pub fn say(text: &str) -> Result<(), Fatal> {
     match std::io::stdout().lock().write_all(text.as_bytes()) {
         Err(error) if error.kind() != std::io::ErrorKind::BrokenPipe => {
             Err(Fatal::Io(format!("standard output: {error}")))
@@ -75,10 +75,11 @@ pub fn rules(file: Option<&Path>) -> Result<ExitCode, Fatal> {
         let state = if rule.enabled { "" } else { " (disabled)" };
         let _ = writeln!(
             text,
-            "{:<36} {:<16} {:.2}  {}{state}",
+            "{:<30} {:<16} {:.3}  {}  not measured  {}{state}",
             rule.id,
             rule.class.id(),
             rule.weight,
+            rule.hash,
             rule.title
         );
     }

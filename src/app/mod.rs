@@ -4,12 +4,14 @@
 
 pub mod commands;
 pub mod daemon;
+pub mod explain;
 pub mod geo_build;
 pub mod live;
 pub mod logging;
 pub mod pipeline;
 pub mod prepare;
 pub mod replay;
+pub mod rules_test;
 pub mod status;
 
 use std::process::ExitCode;
@@ -40,8 +42,16 @@ pub fn run(cli: Cli) -> Result<ExitCode, Fatal> {
             };
             status::ask(&socket, json)
         }
+        Command::Explain { config, folder, asked } => {
+            let settings = commands::load(config.config.as_deref(), |_| {})?.settings;
+            let detector = prepare::detector(&settings)?;
+            explain::run(folder.as_deref().unwrap_or(&settings.report.directory), &asked, &detector)
+        }
         Command::Rules { command: RulesCommand::List { config } } => {
             commands::rules(config.config.as_deref())
+        }
+        Command::Rules { command: RulesCommand::Test { config, captures } } => {
+            rules_test::run(&commands::load(config.config.as_deref(), |_| {})?.settings, &captures)
         }
         Command::Geo { command: GeoCommand::Build { source, output, date } } => {
             commands::geo_build(&source, &output, &date)

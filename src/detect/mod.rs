@@ -191,6 +191,8 @@ pub struct RuleInfo {
     pub class: Class,
     /// Certainty by itself, 0 to 1.
     pub weight: f32,
+    /// First half of the SHA-256 of all that makes it.
+    pub hash: String,
     /// Title.
     pub title: String,
     /// Whether it is in use.
@@ -378,6 +380,7 @@ impl Detector {
             id: rule.id.to_string(),
             class: rule.class,
             weight: rule.weight,
+            hash: short_hash(Sha256::new().chain_update(&rule.source)),
             title: if rule.cve.is_empty() {
                 rule.title.clone()
             } else {
@@ -389,6 +392,12 @@ impl Detector {
             id: (*id).to_owned(),
             class: *class,
             weight: *weight,
+            hash: short_hash(
+                Sha256::new()
+                    .chain_update(ENGINE_VERSION)
+                    .chain_update(id)
+                    .chain_update(weight.to_be_bytes()),
+            ),
             title: (*title).to_owned(),
             enabled: enabled(id),
         });
@@ -432,6 +441,11 @@ fn set_hash(rules: &RuleSet, disabled: &[String]) -> String {
     for id in disabled {
         hash.update(id);
     }
+    short_hash(hash)
+}
+
+/// Sixteen digits of a hash.
+fn short_hash(hash: Sha256) -> String {
     hash.finalize().iter().take(8).fold(String::new(), |mut text, byte| {
         use std::fmt::Write;
         let _ = write!(text, "{byte:02x}");

@@ -313,6 +313,26 @@ fn escaped(word: &str) -> String {
     text
 }
 
+/// Compiles an expression over bytes, any case, within its memory limits.
+fn expression(pattern: &str) -> Result<Regex, String> {
+    Regex::builder()
+        .configure(
+            Regex::config()
+                .nfa_size_limit(Some(REGEX_MAX_BYTES))
+                .hybrid_cache_capacity(REGEX_CACHE_BYTES)
+                .utf8_empty(false),
+        )
+        .syntax(
+            syntax::Config::new()
+                .unicode(false)
+                .utf8(false)
+                .case_insensitive(true)
+                .dot_matches_new_line(true),
+        )
+        .build(pattern)
+        .map_err(|error| error.syntax_error().map_or_else(|| error.to_string(), ToString::to_string))
+}
+
 fn compile(
     file: &str,
     raw: RawRule,
@@ -346,27 +366,7 @@ fn compile(
     let words: Vec<String> = raw.words.iter().map(|word| escaped(word)).collect();
     let pattern =
         raw.regex.replace(WORD_MARK, &format!("(?:{})", words.join("|"))).replace(WS_MARK, WHITE_SPACE);
-    let regex = Regex::builder()
-        .configure(
-            Regex::config()
-                .nfa_size_limit(Some(REGEX_MAX_BYTES))
-                .hybrid_cache_capacity(REGEX_CACHE_BYTES)
-                .utf8_empty(false),
-        )
-        .syntax(
-            syntax::Config::new()
-                .unicode(false)
-                .utf8(false)
-                .case_insensitive(true)
-                .dot_matches_new_line(true),
-        )
-        .build(&pattern)
-        .map_err(|error| {
-            complain(format!(
-                "regex: {}",
-                error.syntax_error().map_or_else(|| error.to_string(), ToString::to_string)
-            ))
-        })?;
+    let regex = expression(&pattern).map_err(|told| complain(format!("regex: {told}")))?;
     let source = format!(
         "{}\n{}\n{}\n{:?}\n{:?}\n{:?}\n{}\n{:?}\n{:?}\n{:?}\n{:?}\n",
         raw.id,

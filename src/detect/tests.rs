@@ -201,3 +201,55 @@ proptest::proptest! {
         DETECTOR.judge(&request, "203.0.113.10:80".parse().unwrap(), &mut Scratch::default());
     }
 }
+
+/// For each rule of form a request that fires it and one that must not.
+#[test]
+fn every_rule_of_form_fires_and_is_quiet() {
+    fn fires(id: &str, request: &Request<'_>) -> bool {
+        let verdict =
+            detector("").judge(request, "203.0.113.10:80".parse().unwrap(), &mut Scratch::default());
+        matches!(verdict, Verdict::Attack(judgement) if judgement.evidence.iter().any(|one| &*one.rule == id))
+    }
+    let header =
+        |name: &'static str, value: &'static str| Header { name: name.as_bytes(), value: value.as_bytes() };
+    let host = header("Host", "www.example.org");
+    let plain =
+        Request { method: b"GET", target: b"/", headers: &[], body: b"", defects: Defects::default() };
+    let with = |defect: Defects| Request { defects: defect, ..plain };
+    let bad_type = [host, header("Content-Type", "multipart/odd; boundary=x")];
+    let bad_charset = [host, header("Content-Type", "text/plain; charset=ibm037")];
+    let bad_range = [host, header("Request-Range", "bytes=0-9")];
+    let bad_connection = [host, header("Connection", "keep-alive, close")];
+    let bad_agent = [host, header("User-Agent", " ")];
+    let offsite = [host, header("Referer", "https://evil.test/")];
+    let cases: Vec<(&str, Request<'_>)> = vec![
+        ("smuggle.length-and-encoding", with(Defects::LENGTH_AND_ENCODING)),
+        ("smuggle.transfer-encoding", with(Defects::TRANSFER_ENCODING)),
+        ("smuggle.content-length", with(Defects::CONTENT_LENGTH)),
+        ("protocol.nul", with(Defects::NUL)),
+        ("protocol.overlap", with(Defects::CONFLICTING_OVERLAP)),
+        ("protocol.method", Request { method: b"FROBNICATE", ..plain }),
+        ("protocol.range", Request { headers: &bad_range, ..plain }),
+        ("protocol.charset", Request { headers: &bad_charset, ..plain }),
+        ("protocol.connection", Request { headers: &bad_connection, ..plain }),
+        ("protocol.media-type", Request { headers: &bad_type, body: b"x", ..plain }),
+        ("protocol.encoded-twice", Request { target: b"/?p=%25%36%31%25%36%32%25%36%33%25%36%34", ..plain }),
+        ("protocol.agent", Request { headers: &bad_agent, ..plain }),
+        ("session.offsite", Request { headers: &offsite, target: b"/?PHPSESSID=abc", ..plain }),
+        ("proxy.absolute", Request { target: b"http://other.test/", headers: &offsite, ..plain }),
+        ("proxy.connect", Request { method: b"CONNECT", target: b"other.test:443", ..plain }),
+    ];
+    let mut wrong = Vec::new();
+    for (id, ..) in FORM_RULES {
+        match cases.iter().find(|(known, _)| known == id) {
+            Some((_, request)) if fires(id, request) => {}
+            Some(_) => wrong.push(format!("{id} does not fire")),
+            None => wrong.push(format!("{id} has no case")),
+        }
+        let fine = [host, header("Content-Type", "text/plain; charset=utf-8"), header("Connection", "close")];
+        if fires(id, &Request { headers: &fine, body: b"x", ..plain }) {
+            wrong.push(format!("{id} fires on an ordinary request"));
+        }
+    }
+    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+}

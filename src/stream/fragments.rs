@@ -63,7 +63,7 @@ impl Fragments {
             if is_v4 { fragment.protocol } else { 0 },
         );
         let end = usize::from(fragment.offset) + fragment.payload.len();
-        let is_odd = fragment.more && fragment.payload.len() % 8 != 0;
+        let is_odd = fragment.more && !fragment.payload.len().is_multiple_of(8);
         if end > PAYLOAD_MAX_BYTES || is_odd || fragment.payload.is_empty() {
             counters.count(Counter::FragmentsDropped);
             return None;

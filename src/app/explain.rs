@@ -1,0 +1,144 @@
+//! `gatewatch explain`: why something was counted, from the event files.
+
+use std::collections::BTreeMap;
+use std::fmt::Write as _;
+use std::fs::File;
+use std::io::{BufRead, BufReader, Read};
+use std::net::IpAddr;
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+
+use serde_json::Value;
+
+use crate::app::commands::say;
+use crate::detect::{Detector, RuleInfo};
+use crate::exit::Fatal;
+
+/// Attempts told in full; the others are counted.
+const TOLD_MAX: usize = 50;
+/// Longest line that is read of an event file: ours are a few kilobytes.
+const LINE_MAX_BYTES: u64 = 1 << 20;
+
+/// What is asked for.
+enum Question<'a> {
+    Address(IpAddr),
+    Event(&'a str),
+}
+
+/// Prints every attempt of an address, or the one with an id, with its evidence.
+pub fn run(folder: &Path, asked: &str, detector: &Detector) -> Result<ExitCode, Fatal> {
+    let question = asked.parse().map_or(Question::Event(asked), Question::Address);
+    let rules: BTreeMap<String, RuleInfo> = detector.rules().map(|rule| (rule.id.clone(), rule)).collect();
+    let files = event_files(folder)?;
+    let mut found = 0;
+    for path in &files {
+        let mut reader = BufReader::new(open(path)?);
+        let mut line = String::new();
+        loop {
+            line.clear();
+            let read = (&mut reader)
+                .take(LINE_MAX_BYTES)
+                .read_line(&mut line)
+                .map_err(|error| Fatal::Io(format!("{}: cannot be read: {error}", path.display())))?;
+            if read == 0 {
+                break;
+            }
+            // Only a line that names it somewhere is worth parsing.
+            if !line.contains(asked) && !matches!(question, Question::Address(IpAddr::V6(_))) {
+                continue;
+            }
+            let Ok(event) = serde_json::from_str::<Value>(&line) else { continue };
+            if answers(&event, &question) {
+                found += 1;
+                if found <= TOLD_MAX {
+                    say(&told(&event, &rules))?;
+                }
+            }
+        }
+    }
+    if found == 0 {
+        return Err(Fatal::NoInput(format!(
+            "{asked}: no event of it in the {} event files of {}; events older than report.keep_events_days are removed",
+            files.len(),
+            folder.display()
+        )));
+    }
+    if found > TOLD_MAX {
+        say(&format!("… and {} more\n", found - TOLD_MAX))?;
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+/// The event files, oldest first.
+fn event_files(folder: &Path) -> Result<Vec<PathBuf>, Fatal> {
+    let entries = std::fs::read_dir(folder)
+        .map_err(|error| Fatal::NoInput(format!("{}: cannot be read: {error}", folder.display())))?;
+    let is_events = |path: &PathBuf| {
+        let name = path.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
+        name.starts_with("events-") && name.contains(".jsonl")
+    };
+    let mut files: Vec<PathBuf> =
+        entries.filter_map(|entry| Some(entry.ok()?.path())).filter(is_events).collect();
+    files.sort();
+    Ok(files)
+}
+
+fn open(path: &Path) -> Result<Box<dyn Read>, Fatal> {
+    let failed = |error: std::io::Error| Fatal::Io(format!("{}: cannot be read: {error}", path.display()));
+    let file = File::open(path).map_err(failed)?;
+    if path.extension().is_some_and(|ending| ending == "zst") {
+        return Ok(Box::new(zstd::Decoder::new(file).map_err(failed)?));
+    }
+    Ok(Box::new(file))
+}
+
+fn answers(event: &Value, question: &Question<'_>) -> bool {
+    match question {
+        Question::Event(id) => event.pointer("/gatewatch/id").and_then(Value::as_str) == Some(id),
+        Question::Address(address) => ["/src_ip", "/gatewatch/peer_ip"].iter().any(|field| {
+            let text = event.pointer(field).and_then(Value::as_str);
+            text.and_then(|text| text.parse().ok()) == Some(*address)
+        }),
+    }
+}
+
+/// An event for people.
+fn told(event: &Value, rules: &BTreeMap<String, RuleInfo>) -> String {
+    let text = |place: &str| match event.pointer(place) {
+        Some(Value::String(text)) => text.clone(),
+        None | Some(Value::Null) => "-".to_owned(),
+        Some(other) => other.to_string(),
+    };
+    let mut lines = format!(
+        "{}  event {}\n  {} attempt against {} from {} ({}), grade {}, score {}, {}\n",
+        text("/timestamp"),
+        text("/gatewatch/id"),
+        text("/gatewatch/class"),
+        text("/gatewatch/site"),
+        text("/src_ip"),
+        text("/gatewatch/origin/country"),
+        text("/gatewatch/grade"),
+        text("/gatewatch/score"),
+        text("/gatewatch/outcome"),
+    );
+    if event.get("http").is_some_and(Value::is_object) {
+        let _ = writeln!(
+            lines,
+            "  {} {} on {}, answered {}",
+            text("/http/http_method"),
+            text("/http/url"),
+            text("/http/hostname"),
+            text("/http/status"),
+        );
+    }
+    let count = event.pointer("/gatewatch/evidence").and_then(Value::as_array).map_or(0, Vec::len);
+    for at in 0..count {
+        let part = |name: &str| text(&format!("/gatewatch/evidence/{at}/{name}"));
+        let id = part("rule");
+        let title = rules.get(&id).map_or("(a rule of another set)", |rule| rule.title.as_str());
+        let _ = writeln!(lines, "  because of {id} ({title}) in {}:", part("where"));
+        let _ = writeln!(lines, "      {}", part("excerpt"));
+    }
+    lines.push('\n');
+    lines
+}

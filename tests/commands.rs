@@ -1,0 +1,190 @@
+//! The short commands of the built binary: explain, rules, check, lookup, man, completions.
+
+#![allow(
+    clippy::expect_used,
+    clippy::indexing_slicing,
+    clippy::panic,
+    clippy::print_stderr,
+    clippy::unwrap_used,
+    reason = "a test stops at the first surprise and says what it skips"
+)]
+
+use std::fs;
+use std::sync::OnceLock;
+
+#[allow(dead_code, reason = "shared by all tests")]
+mod support;
+
+use support::generator::frames::Link;
+use support::generator::plan::Plan;
+use support::sensor::{Desk, Ended, capture, gatewatch};
+
+const PLAN: &str = r#"
+seed = 5
+from = [2026, 10]
+trend = [1]
+home = "CN"
+[[site]]
+name = "www.town.example"
+v4 = "203.0.113.10"
+v6 = "2001:db8:2::10"
+weight = 1
+[attempts]
+DE = 4
+US = 9
+[kinds]
+sqli = 1
+traversal = 1
+[noise]
+benign = 20
+forged_syns = 0
+forged_requests = 0
+[shape]
+keep_alive_percent = 0
+pipelined_percent = 0
+ipv6_percent = 30
+retransmitted_percent = 0
+reordered_percent = 0
+"#;
+
+fn desk() -> &'static Desk {
+    static DESK: OnceLock<Desk> = OnceLock::new();
+    DESK.get_or_init(|| {
+        let plan = Plan::parse(PLAN).expect("the plan");
+        let desk = Desk::of(&plan);
+        let month = desk.write("month.pcap", &capture(&plan, Link::Ethernet));
+        desk.replay("out", &[&month], b"").good();
+        desk
+    })
+}
+
+fn explain(asked: &str) -> Ended {
+    let out = desk().path("out").display().to_string();
+    gatewatch(&["explain", "--from-dir", &out, asked], b"")
+}
+
+#[test]
+fn an_event_and_an_address_are_explained_with_rule_place_and_excerpt() {
+    let events = desk().events("out");
+    assert_eq!(events.len(), 13);
+    let event = &events[0];
+    let (id, source) = (event["gatewatch"]["id"].as_str().unwrap(), event["src_ip"].as_str().unwrap());
+    let evidence = &event["gatewatch"]["evidence"][0];
+    let ended = explain(id).good();
+    for part in [id, source, evidence["rule"].as_str().unwrap(), evidence["excerpt"].as_str().unwrap()] {
+        assert!(ended.stdout.contains(part), "{part} in {}", ended.stdout);
+    }
+    assert_eq!(ended.stdout.matches("  event ").count(), 1);
+    let of_source = events.iter().filter(|event| event["src_ip"] == source).count();
+    assert_eq!(explain(source).good().stdout.matches("  event ").count(), of_source);
+    let sixth = events.iter().find_map(|event| event["src_ip"].as_str().filter(|ip| ip.contains(':')));
+    assert!(explain(sixth.expect("a source of IPv6")).good().stdout.contains("  event "));
+}
+
+#[test]
+fn compressed_event_files_are_explained_too() {
+    let desk = Desk::of(&Plan::parse(PLAN).expect("the plan"));
+    let events = self::desk().events("out");
+    let line = format!("{}\n", events[0]);
+    desk.write("old/events-2026-10-01.jsonl.zst", &zstd::encode_all(line.as_bytes(), 3).unwrap());
+    let folder = desk.path("old").display().to_string();
+    let id = events[0]["gatewatch"]["id"].as_str().unwrap();
+    let ended = gatewatch(&["explain", "--from-dir", &folder, id], b"").good();
+    assert!(ended.stdout.contains(id), "{}", ended.stdout);
+}
+
+#[test]
+fn what_was_never_counted_is_said_so() {
+    for asked in ["192.0.2.200", "0123456789abcdef"] {
+        let ended = explain(asked);
+        assert_eq!(ended.code, Some(66), "{ended:?}");
+        assert!(ended.complaint().contains(asked), "{}", ended.stderr);
+    }
+}
+
+#[test]
+fn rules_test_judges_a_capture_and_writes_nothing() {
+    let month = desk().path("month.pcap").display().to_string();
+    let ended = gatewatch(&["rules", "test", &month], b"").good();
+    assert!(
+        ended.stdout.contains("33 requests: 13 attacks, 0 suspicious, 0 excepted, 20 clean"),
+        "{}",
+        ended.stdout
+    );
+    assert_eq!(ended.stdout.lines().filter(|line| line.contains(" -> ")).count(), 13);
+    let ended = gatewatch(&["rules", "test", "/nonexistent.pcap"], b"");
+    assert_eq!(ended.code, Some(66), "{ended:?}");
+}
+
+#[test]
+fn rules_list_names_every_rule_once_with_its_hash() {
+    let ended = gatewatch(&["rules", "list"], b"").good();
+    let mut ids: Vec<&str> = ended
+        .stdout
+        .lines()
+        .filter(|line| !line.starts_with("set "))
+        .map(|line| {
+            let fields: Vec<&str> = line.split_whitespace().collect();
+            assert_eq!(fields[3].len(), 16, "a hash in {line}");
+            assert!(fields[1].contains('.'), "a class in {line}");
+            fields[0]
+        })
+        .collect();
+    let count = ids.len();
+    ids.sort_unstable();
+    ids.dedup();
+    assert!(count > 100 && ids.len() == count);
+}
+
+#[test]
+fn check_prints_what_is_in_effect_and_refuses_what_is_not_usable() {
+    let desk = desk();
+    let settings = desk.settings().display().to_string();
+    let ended = gatewatch(&["check", "-c", &settings], b"").good();
+    for part in
+        ["[capture]", "snaplen", "www.town.example", "# detection set ", "# database DBIP-Country-Lite"]
+    {
+        assert!(ended.stdout.contains(part), "{part} in {}", ended.stdout);
+    }
+    for (name, text, told) in [
+        ("unknown.toml", "[capture]\nsnaplenn = 1\n", "snaplenn"),
+        ("range.toml", "[capture]\nsnaplen = 7\n", "96 to 262144"),
+        ("type.toml", "[memory]\nlimit = true\n", "limit"),
+        ("syntax.toml", "[capture\n", "line 1"),
+        ("rule.toml", "[detect]\ndisable = [\"no.such\"]\n", "no.such"),
+        ("home.toml", "[origin]\nhome = [\"China\"]\n", "China"),
+        ("database.toml", "[origin]\ndatabases = [\"/nonexistent.mmdb\"]\n", "/nonexistent.mmdb"),
+    ] {
+        let path = desk.write(name, text.as_bytes()).display().to_string();
+        let ended = gatewatch(&["check", "-c", &path], b"");
+        assert_eq!(ended.code, Some(78), "{name}: {ended:?}");
+        assert!(ended.stderr.contains(told), "{name}: {}", ended.stderr);
+    }
+    let broken =
+        desk.write("rules.toml", b"[[rule]]\nid = \"x\"\nclass = \"web.xx\"\n").display().to_string();
+    let text = format!("[detect]\nrules = [{broken:?}]\n");
+    let path = desk.write("broken-rules.toml", text.as_bytes()).display().to_string();
+    let ended = gatewatch(&["check", "-c", &path], b"");
+    assert_eq!(ended.code, Some(78), "{ended:?}");
+    assert!(ended.complaint().contains("rules.toml"), "{}", ended.stderr);
+}
+
+#[test]
+fn lookup_tells_the_origin_of_each_address() {
+    let ended = gatewatch(&["lookup", "8.8.8.8", "192.168.1.1", "2001:200::1"], b"").good();
+    let lines: Vec<&str> = ended.stdout.lines().collect();
+    assert!(lines[0].contains("US") && lines[1].contains("private") && lines[2].contains("JP"), "{lines:?}");
+    assert_eq!(gatewatch(&["lookup", "no-address"], b"").code, Some(64));
+}
+
+#[test]
+fn manual_pages_and_completions_are_made() {
+    let folder = desk().path("man");
+    fs::create_dir_all(&folder).unwrap();
+    gatewatch(&["man", &folder.display().to_string()], b"").good();
+    let page = fs::read_to_string(folder.join("gatewatch-replay.1")).expect("a page");
+    assert!(page.contains("standard input"), "{page}");
+    for shell in ["bash", "zsh", "fish"] {
+        assert!(gatewatch(&["completions", shell], b"").good().stdout.contains("explain"), "{shell}");
+    }
+}
