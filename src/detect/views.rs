@@ -119,6 +119,7 @@ fn fold(bytes: &[u8], out: &mut Vec<u8>) -> bool {
     let mut rest = bytes;
     while let Some((&byte, after)) = rest.split_first() {
         let folded = match byte {
+            b'%' => split_percent(after),
             b'&' => entity(after),
             b'\\' => escape(after),
             0xc0 | 0xc1 => overlong(byte, after),
@@ -212,7 +213,9 @@ fn overlong(first: u8, after: &[u8]) -> Folded<'_> {
     let (second, tail) = after.split_first()?;
     let code = match second {
         b'.' | b'/' | b'\\' => u32::from(*second),
-        0x6e | 0xfe => u32::from(b'.'),
+        0x6e | 0xae | 0xee | 0xfe => u32::from(b'.'),
+        0xaf => u32::from(b'/'),
+        0x9c => u32::from(b'\\'),
         _ => u32::from(first & 0x1f) << 6 | u32::from(second & 0x3f),
     };
     (code < 0x80).then_some((Some(code), tail))
@@ -240,6 +243,16 @@ fn long_overlong(bytes: &[u8]) -> Folded<'_> {
     let (last, middle) = sequence.get(1..)?.split_last()?;
     let is_overlong = middle.iter().all(|byte| *byte == 0x80) && last & 0xc0 == 0x80;
     is_overlong.then_some((Some(u32::from(last & 0x3f)), tail))
+}
+
+/// `%5%c`, what is left of `%%35%%63`, and `%bg%qf`: dots and slashes only.
+fn split_percent(after: &[u8]) -> Folded<'_> {
+    if let Some(tail) = after.strip_prefix(b"bg%qf") {
+        return Some((Some(u32::from(b'/')), tail));
+    }
+    let ([high, b'%', low], tail) = after.split_first_chunk::<3>()? else { return None };
+    let (code, _) = hex_pair(&[*high, *low])?;
+    matches!(code, b'.' | b'/' | b'\\').then(|| (Some(u32::from(code)), tail))
 }
 
 /// `0x2e`, `0x2f`, `0x5c` spelled out: what some file layers turn back into dots and slashes.
@@ -378,6 +391,9 @@ mod tests {
             b"0x2e0x2e0x2fx",
             b"%c0%2e%c0%6e%c1%pcx",
             b"..\xe2\x88\x95x",
+            b"\xc0\xae\xc0\xae\xc1\xafx",
+            b"..%%32%%66x",
+            b"..%bg%qfx",
         ] {
             assert_eq!(deeply(text), "../x", "{}", String::from_utf8_lossy(text));
         }
