@@ -7,7 +7,10 @@ use pnet::packet::ipv6::MutableIpv6Packet;
 use pnet::packet::tcp::MutableTcpPacket;
 
 use crate::decode::transport::flag;
+use crate::model::attempt::{Attempt, AttemptId, Evidence, HttpFields, Judgement, Outcome, Transport};
+use crate::model::class::{Class, ClassSet};
 use crate::model::frame::{Frame, Link};
+use crate::model::grade::Grade;
 use crate::model::time::Timestamp;
 
 /// A TCP segment as an IP packet without a link header.
@@ -155,5 +158,40 @@ impl Script {
             tcp(self.server, self.client, flags, (self.next.1, self.next.0), data)
         };
         self.packets.push(packet);
+    }
+}
+
+/// An attempt against a web site, with one piece of evidence.
+pub fn attempt() -> Attempt {
+    Attempt {
+        id: AttemptId(1),
+        time: Timestamp(0),
+        client: "198.51.100.7:40000".parse().unwrap(),
+        server: "203.0.113.10:80".parse().unwrap(),
+        transport: Transport::Tcp,
+        app_proto: "http",
+        flow_id: 1,
+        opens_session: true,
+        grade: Grade::E2,
+        frames: 1,
+        judgement: Judgement {
+            class: Class::WebSqli,
+            labels: ClassSet::default(),
+            score: 0.95,
+            evidence: vec![Evidence {
+                rule: "sqli.union".into(),
+                place: "query:id".into(),
+                excerpt: "union select".into(),
+            }],
+        },
+        outcome: Outcome::Attempted,
+        http: Some(HttpFields {
+            hostname: Some("www.example.org".into()),
+            url: "/item?id=1".into(),
+            method: "GET".into(),
+            user_agent: None,
+            status: Some(200),
+            forwarded: None,
+        }),
     }
 }

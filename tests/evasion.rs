@@ -18,15 +18,14 @@ use std::net::{Ipv4Addr, SocketAddr};
 mod support;
 
 use pnet::packet::ipv4::{self, Ipv4Packet, MutableIpv4Packet};
-use pnet::packet::tcp::TcpFlags;
 use support::generator::capture::CaptureWriter;
-use support::generator::frames::{Link, Segment, ip_packet};
+use support::generator::frames::Link;
 use support::generator::plan::Plan;
 use support::sensor::Desk;
+use support::talk::{Part, conversation, cut};
 
 const ATTACK: &str = "GET /item?id=1%27%20UNION%20SELECT%20user,password%20FROM%20users--%20- HTTP/1.1\r\nHost: www.town.example\r\nUser-Agent: Mozilla/5.0\r\n\r\n";
 const REPLY: &[u8] = b"HTTP/1.1 404 Not Found\r\nContent-Length: 0\r\n\r\n";
-const SERVER: &str = "203.0.113.10:80";
 const PLAN: &str = r#"
 seed = 1
 from = [2026, 10]
@@ -52,41 +51,6 @@ ipv6_percent = 0
 retransmitted_percent = 0
 reordered_percent = 0
 "#;
-
-/// A part of the client's stream: where it begins, and its bytes.
-type Part = (usize, Vec<u8>);
-
-fn segment((from, to): (SocketAddr, SocketAddr), (seq, ack): (u32, u32), flags: u8, data: &[u8]) -> Vec<u8> {
-    ip_packet(&Segment { from, to, seq, ack, flags, number: seq as u16, data })
-}
-
-/// A whole conversation in which the client sends `parts` in this order; `length` is that of its stream.
-fn conversation(client: SocketAddr, parts: &[Part], length: usize) -> Vec<Vec<u8>> {
-    let server: SocketAddr = SERVER.parse().unwrap();
-    let (ours, theirs) = (1_000_u32, 9_000_u32);
-    let (up, down) = ((client, server), (server, client));
-    let (end, last) = (ours + 1 + length as u32, theirs + 1 + REPLY.len() as u32);
-    let mut packets = vec![
-        segment(up, (ours, 0), TcpFlags::SYN, b""),
-        segment(down, (theirs, ours + 1), TcpFlags::SYN | TcpFlags::ACK, b""),
-        segment(up, (ours + 1, theirs + 1), TcpFlags::ACK, b""),
-    ];
-    packets.extend(parts.iter().map(|(at, bytes)| {
-        segment(up, (ours + 1 + *at as u32, theirs + 1), TcpFlags::ACK | TcpFlags::PSH, bytes)
-    }));
-    packets.extend([
-        segment(down, (theirs + 1, end), TcpFlags::ACK | TcpFlags::PSH, REPLY),
-        segment(up, (end, last), TcpFlags::ACK | TcpFlags::FIN, b""),
-        segment(down, (last, end + 1), TcpFlags::ACK | TcpFlags::FIN, b""),
-        segment(up, (end + 1, last + 1), TcpFlags::ACK, b""),
-    ]);
-    packets
-}
-
-/// The stream in pieces of `size` bytes, in order.
-fn cut(stream: &[u8], size: usize) -> Vec<Part> {
-    stream.chunks(size).enumerate().map(|(index, bytes)| (index * size, bytes.to_vec())).collect()
-}
 
 /// An IPv4 packet in fragments of `size` bytes of payload, a multiple of eight.
 fn fragments(packet: &[u8], size: usize) -> Vec<Vec<u8>> {
@@ -144,12 +108,12 @@ impl Ways {
 
     /// A way of cutting the attack.
     fn of_parts(&mut self, name: &'static str, parts: &[Part]) {
-        self.0.push((name, "web.sqli", conversation(self.client(), parts, ATTACK.len())));
+        self.0.push((name, "web.sqli", conversation(self.client(), parts, ATTACK.len(), REPLY)));
     }
 
     /// A way of sending it in fragments.
     fn of_fragments(&mut self, name: &'static str, act: impl Fn(&[u8]) -> Vec<Vec<u8>>) {
-        let whole = conversation(self.client(), &cut(ATTACK.as_bytes(), 4_096), ATTACK.len());
+        let whole = conversation(self.client(), &cut(ATTACK.as_bytes(), 4_096), ATTACK.len(), REPLY);
         let packets = whole
             .iter()
             .flat_map(|packet| if packet.len() > 100 { act(packet) } else { vec![packet.clone()] })
@@ -159,7 +123,7 @@ impl Ways {
 
     /// A request of another form.
     fn of_request(&mut self, name: &'static str, class: &'static str, stream: &[u8]) {
-        self.0.push((name, class, conversation(self.client(), &cut(stream, 1_460), stream.len())));
+        self.0.push((name, class, conversation(self.client(), &cut(stream, 1_460), stream.len(), REPLY)));
     }
 }
 

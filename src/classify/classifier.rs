@@ -5,6 +5,7 @@ use std::sync::Arc;
 use ipnet::IpNet;
 
 use crate::classify::client::attribute;
+use crate::classify::doubt::Doubts;
 use crate::classify::geo::{DatabaseInfo, Geo};
 use crate::classify::incident::Incidents;
 use crate::classify::sector::Home;
@@ -37,6 +38,7 @@ pub struct Classifier {
     geo: Geo,
     seen: Seen,
     incidents: Incidents,
+    doubts: Doubts,
     /// How far each worker is.
     reached: Vec<Option<Timestamp>>,
     /// Up to where time was counted as observed.
@@ -73,6 +75,7 @@ impl Classifier {
             geo,
             seen: Seen::new(memory / 8),
             incidents: Incidents::new(memory / 16, settings.report.incident_gap_mins),
+            doubts: Doubts::default(),
             reached: vec![None; workers],
             observed: None,
             keeps_events,
@@ -152,6 +155,7 @@ impl Classifier {
             site: Arc::clone(&site),
             headline,
         };
+        self.doubts.note(&attempt, source, &site, &mut self.delta);
         self.delta.add_row(key, sums);
         self.delta.add_source(day, attempt.time, sums);
         if self.keeps_events || self.delta.events.len() < EVENTS_MAX {

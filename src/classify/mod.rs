@@ -6,6 +6,7 @@
 
 pub mod classifier;
 pub mod client;
+pub mod doubt;
 pub mod geo;
 pub mod incident;
 pub mod search;

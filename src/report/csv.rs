@@ -76,13 +76,23 @@ pub fn write(report: &Report, _: &Value) -> Vec<Output> {
         counted(&report.sectors, "sectors"),
         counted(&report.labels, "labels"),
     ];
-    outputs.extend([origins(report), series(report), totals(report), losses(report)]);
+    outputs.extend([origins(report), series(report), totals(report), losses(report), doubtful(report)]);
     outputs
 }
 
 fn numbers(counts: &Counts) -> [String; 5] {
     [counts.attempts, counts.headline_attempts, counts.overseas_attempts, counts.sessions, counts.incidents]
         .map(|number| number.to_string())
+}
+
+fn doubtful(report: &Report) -> Output {
+    let mut table = Table::new(&["site", "path", "place", "rule", "attempts", "clean_sources"]);
+    for row in &report.likely_false_alarms {
+        let counts = [row.attempts, row.clean_sources].map(|count| count.to_string());
+        let [attempts, clean] = &counts;
+        table.row(&[&row.site, &row.path, &row.place, &row.rule, attempts, clean]);
+    }
+    Output { suffix: ".likely_false_alarms.csv".into(), content: table.into_text() }
 }
 
 fn optional<T: ToString>(value: Option<T>) -> String {

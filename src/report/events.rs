@@ -127,32 +127,10 @@ fn bytes(address: IpAddr) -> Vec<u8> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::model::attempt::{AttemptId, Judgement, Outcome, Transport};
-    use crate::model::class::{Class, ClassSet};
-    use crate::model::grade::Grade;
-    use crate::model::time::Timestamp;
 
     fn attempt(client: &str, server: &str) -> Attempt {
-        Attempt {
-            id: AttemptId(1),
-            time: Timestamp(0),
-            client: client.parse().unwrap(),
-            server: server.parse().unwrap(),
-            transport: Transport::Tcp,
-            app_proto: "http",
-            flow_id: 1,
-            opens_session: true,
-            grade: Grade::E2,
-            frames: 1,
-            judgement: Judgement {
-                class: Class::WebSqli,
-                labels: ClassSet::default(),
-                score: 0.95,
-                evidence: Vec::new(),
-            },
-            outcome: Outcome::Refused,
-            http: None,
-        }
+        let (client, server) = (client.parse().unwrap(), server.parse().unwrap());
+        Attempt { client, server, ..crate::testing::attempt() }
     }
 
     /// The specification's own baseline example.

@@ -66,6 +66,7 @@ fn page(report: &Report, sealed: &Value) -> Markup {
                     section { (table("Classes of attack", &report.classes)) }
                     section { (table("Evidence of the origin", &report.grades)) }
                     @if !report.labels.is_empty() { section { (table("Labelled networks", &report.labels)) } }
+                    @if !report.likely_false_alarms.is_empty() { section { (doubtful(report)) } }
                     section { (losses(report)) }
                 }
                 (footer(report, sealed))
@@ -138,6 +139,17 @@ fn origins(report: &Report) -> Markup {
                     }
                 }
             }
+        }
+    }
+}
+
+fn doubtful(report: &Report) -> Markup {
+    html! {
+        h2 { "Likely false alarms" }
+        p { "One rule, one place, and many clients that did nothing else and were served. If they are honest, except them:" }
+        @for row in &report.likely_false_alarms {
+            p { (grouped(row.attempts)) " attempts, " (grouped(row.clean_sources)) " clients" }
+            pre { @for line in row.exception.lines() { (safe(line)) "\n" } }
         }
     }
 }

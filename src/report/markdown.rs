@@ -50,6 +50,21 @@ pub fn write(report: &Report, sealed: &Value) -> Vec<Output> {
     for (name, count) in &report.losses {
         let _ = writeln!(text, "| {} | {} |", cell(name), grouped(*count));
     }
+    if !report.likely_false_alarms.is_empty() {
+        text.push_str("\n## Likely false alarms\n\n| site | path | place | rule | attempts | clients |\n| --- | --- | --- | --- | ---: | ---: |\n");
+        for row in &report.likely_false_alarms {
+            let _ = writeln!(
+                text,
+                "| {} | {} | {} | {} | {} | {} |",
+                cell(&row.site),
+                cell(&row.path),
+                cell(&row.place),
+                cell(&row.rule),
+                grouped(row.attempts),
+                grouped(row.clean_sources)
+            );
+        }
+    }
     let attributions = report.databases.iter().filter_map(|database| database.attribution.as_deref());
     let _ = write!(
         text,

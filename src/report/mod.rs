@@ -4,6 +4,7 @@
 //! and their retention. Must not know: packets, detection, geolocation databases.
 
 pub mod countries;
+pub mod doubtful;
 pub mod events;
 pub mod files;
 pub mod format;
@@ -18,6 +19,7 @@ pub mod writer;
 
 mod csv;
 mod html;
+mod insert;
 mod json;
 mod markdown;
 mod text;

@@ -232,6 +232,8 @@ pub struct Report {
     pub losses: BTreeMap<String, u64>,
     /// The other counters of the packet path.
     pub counters: BTreeMap<String, u64>,
+    /// Endpoints where a rule hits many clients that do nothing else: to be looked at, and excepted if they are honest.
+    pub likely_false_alarms: Vec<crate::report::doubtful::Doubtful>,
     /// Declared home.
     pub home: Vec<String>,
     /// Databases in use.

@@ -2,23 +2,23 @@
 
 use std::path::{Path, PathBuf};
 
-use rusqlite::{Connection, OpenFlags, OptionalExtension, Transaction, params};
+use rusqlite::{Connection, OpenFlags, OptionalExtension, params};
 
 use crate::model::attempt::AttemptId;
 use crate::model::period::Period;
 use crate::model::progress::CounterKind;
 use crate::model::time::{Hour, MICROS_PER_DAY, Timestamp};
-use crate::report::ReportError;
+use crate::report::{ReportError, insert};
 use crate::tally::Snapshot;
 
 /// Name of the store in the state folder.
 pub const FILE_NAME: &str = "gatewatch.sqlite";
 /// Format of the store; a newer one is refused, an older one brought up to date.
-const FORMAT: i64 = 1;
+const FORMAT: i64 = 2;
 /// Identities are kept so long behind the newest one (contract §3).
-const IDENTITIES_KEPT_SECS: i64 = 35 * 86_400;
+pub(super) const IDENTITIES_KEPT_SECS: i64 = 35 * 86_400;
 /// Bytes of one identity in a batch: the id and its second.
-const IDENTITY_BYTES: usize = 16;
+pub(super) const IDENTITY_BYTES: usize = 16;
 
 const SCHEMA: &str = "
 CREATE TABLE tally (
@@ -43,6 +43,18 @@ CREATE TABLE closed (
 CREATE TABLE meta (key TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID;
 PRAGMA user_version = 1;
 ";
+
+/// What brings a store of format N to N + 1, by N.
+const MIGRATIONS: &[&str] = &[
+    SCHEMA,
+    "
+CREATE TABLE endpoint_day (
+    day INTEGER NOT NULL, site TEXT NOT NULL, path TEXT NOT NULL, place TEXT NOT NULL, rule TEXT NOT NULL,
+    attempts INTEGER NOT NULL, answered INTEGER NOT NULL, clean_sources INTEGER NOT NULL,
+    PRIMARY KEY (day, site, path, place, rule)) WITHOUT ROWID;
+PRAGMA user_version = 2;
+",
+];
 
 /// The store, open for writing (by the report thread alone) or reading.
 #[derive(Debug)]
@@ -91,8 +103,8 @@ impl Store {
             connection.pragma_update(None, "cache_size", -4_096)?;
             connection.set_prepared_statement_cache_capacity(32);
             let found = connection.query_row("PRAGMA user_version", [], |row| row.get(0))?;
-            if found == 0 {
-                connection.execute_batch(&format!("BEGIN IMMEDIATE; {SCHEMA} COMMIT;"))?;
+            for step in MIGRATIONS.iter().skip(usize::try_from(found).unwrap_or(usize::MAX)) {
+                connection.execute_batch(&format!("BEGIN IMMEDIATE; {step} COMMIT;"))?;
             }
             connection.query_row("SELECT count(*) FROM tally WHERE hour < 0", [], |_| Ok(()))?;
             Ok(found)
@@ -102,6 +114,16 @@ impl Store {
             return Err(ReportError::TooNew { found, known: FORMAT, path: path.to_owned() });
         }
         Ok(Self { connection, path: path.to_owned() })
+    }
+
+    /// Whether the store has a table: one of an older format that is opened for reading may lack it.
+    pub fn has_table(&self, name: &str) -> bool {
+        let found = self.connection.query_row(
+            "SELECT 1 FROM sqlite_master WHERE type = 'table' AND name = ?1",
+            [name],
+            |_| Ok(()),
+        );
+        found.is_ok()
     }
 
     /// Opens an existing store for reading only.
@@ -150,7 +172,7 @@ impl Store {
         let path = self.path.clone();
         let failed = |error| ReportError::Store { error, path: path.clone() };
         let transaction = self.connection.transaction().map_err(failed)?;
-        add_all(&transaction, snapshot, files, extra).and_then(|()| transaction.commit()).map_err(failed)
+        insert::all(&transaction, snapshot, files, extra).and_then(|()| transaction.commit()).map_err(failed)
     }
 
     /// The event files and how much of each belongs to what was committed.
@@ -259,7 +281,9 @@ impl Store {
     /// Removes source rows of days before `day` and tallies of hours before `hour`.
     pub fn expire(&self, day: Hour, hour: Hour) -> Result<(), ReportError> {
         let remove = || -> rusqlite::Result<()> {
-            self.connection.execute("DELETE FROM source_day WHERE day < ?1", [day.0])?;
+            for table in ["source_day", "endpoint_day"] {
+                self.connection.execute(&format!("DELETE FROM {table} WHERE day < ?1"), [day.0])?;
+            }
             for table in ["tally", "watch", "counter"] {
                 self.connection.execute(&format!("DELETE FROM {table} WHERE hour < ?1"), [hour.0])?;
             }
@@ -267,108 +291,6 @@ impl Store {
         };
         remove().map_err(self.wrap())
     }
-}
-
-fn add_all(
-    transaction: &Transaction<'_>,
-    snapshot: &Snapshot,
-    files: &[(String, u64)],
-    extra: &[(Hour, &str, u64)],
-) -> rusqlite::Result<()> {
-    add_tallies(transaction, snapshot)?;
-    add_sources(transaction, snapshot)?;
-    let mut observed = transaction.prepare_cached(
-        "INSERT INTO watch VALUES (?1, ?2) ON CONFLICT DO UPDATE SET observed_micros = min(observed_micros + excluded.observed_micros, 3600000000)",
-    )?;
-    let mut counter = transaction.prepare_cached(
-        "INSERT INTO counter VALUES (?1, ?2, ?3) ON CONFLICT DO UPDATE SET value = value + excluded.value",
-    )?;
-    for (hour, watch) in &snapshot.watch {
-        observed.execute(params![hour.0, watch.observed_micros])?;
-        for (row, value) in watch.counters.iter().filter(|(_, value)| *value > 0) {
-            counter.execute(params![hour.0, row.name, value.cast_signed()])?;
-        }
-    }
-    for (hour, name, value) in extra.iter().filter(|(_, _, value)| *value > 0) {
-        counter.execute(params![hour.0, name, value.cast_signed()])?;
-    }
-    let mut file = transaction.prepare_cached(
-        "INSERT INTO event_file VALUES (?1, ?2) ON CONFLICT DO UPDATE SET length = excluded.length",
-    )?;
-    for (name, length) in files {
-        file.execute(params![name, length.cast_signed()])?;
-    }
-    add_identities(transaction, snapshot)
-}
-
-fn add_tallies(transaction: &Transaction<'_>, snapshot: &Snapshot) -> rusqlite::Result<()> {
-    let mut statement = transaction.prepare_cached(
-        "INSERT INTO tally VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11) ON CONFLICT DO UPDATE SET
-         attempts = attempts + excluded.attempts, sessions = sessions + excluded.sessions,
-         incidents = incidents + excluded.incidents",
-    )?;
-    for (key, sums) in &snapshot.rows {
-        statement.execute(params![
-            key.hour.0,
-            key.site,
-            key.class.id(),
-            key.grade.name(),
-            key.place.code(),
-            key.sector.name(),
-            key.label.as_deref().unwrap_or_default(),
-            key.headline,
-            sums.attempts.cast_signed(),
-            sums.sessions.cast_signed(),
-            sums.incidents.cast_signed(),
-        ])?;
-    }
-    Ok(())
-}
-
-fn add_sources(transaction: &Transaction<'_>, snapshot: &Snapshot) -> rusqlite::Result<()> {
-    let mut statement = transaction.prepare_cached(
-        "INSERT INTO source_day VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13) ON CONFLICT DO UPDATE SET
-         attempts = attempts + excluded.attempts, sessions = sessions + excluded.sessions,
-         incidents = incidents + excluded.incidents, first = min(first, excluded.first), last = max(last, excluded.last)",
-    )?;
-    // In the order of the key, so that the tree is filled page by page.
-    let mut rows: Vec<_> =
-        snapshot.sources.iter().map(|(key, sums)| (key, key.source.to_string(), sums)).collect();
-    rows.sort_by(|a, b| (a.0.day, &a.1).cmp(&(b.0.day, &b.1)));
-    for (key, source, sums) in rows {
-        statement.execute(params![
-            key.day.first_hour().0,
-            source,
-            key.place.code(),
-            key.asn.map_or(-1, i64::from),
-            key.grade.name(),
-            key.class.id(),
-            key.site,
-            key.headline,
-            sums.sums.attempts.cast_signed(),
-            sums.sums.sessions.cast_signed(),
-            sums.sums.incidents.cast_signed(),
-            sums.seen.0.0,
-            sums.seen.1.0,
-        ])?;
-    }
-    Ok(())
-}
-
-fn add_identities(transaction: &Transaction<'_>, snapshot: &Snapshot) -> rusqlite::Result<()> {
-    let Some(newest) = snapshot.ids.iter().map(|(_, second)| *second).max() else { return Ok(()) };
-    let mut blob = Vec::with_capacity(snapshot.ids.len() * IDENTITY_BYTES);
-    for (id, second) in &snapshot.ids {
-        blob.extend(id.0.to_be_bytes());
-        blob.extend(second.to_be_bytes());
-    }
-    transaction
-        .prepare_cached("INSERT INTO seen (newest, ids) VALUES (?1, ?2)")?
-        .execute(params![newest, blob])?;
-    transaction
-        .prepare_cached("DELETE FROM seen WHERE newest < (SELECT max(newest) FROM seen) - ?1")?
-        .execute([IDENTITIES_KEPT_SECS])?;
-    Ok(())
 }
 
 fn is_corrupt(error: &rusqlite::Error) -> bool {
@@ -432,6 +354,19 @@ mod tests {
         let (_, told) = Store::open(folder.path()).unwrap();
         assert!(told.unwrap().contains("corrupt-1"));
         assert!(folder.path().join("gatewatch.corrupt-1").exists());
+    }
+
+    #[test]
+    fn a_store_of_the_first_format_is_brought_up_to_date_and_keeps_its_rows() {
+        let folder = tempfile::tempdir().unwrap();
+        let old = Connection::open(folder.path().join(FILE_NAME)).unwrap();
+        old.execute_batch(SCHEMA).unwrap();
+        old.execute("INSERT INTO meta VALUES ('k', 'v')", []).unwrap();
+        drop(old);
+        assert!(!Store::open_to_read(folder.path()).unwrap().has_table("endpoint_day"));
+        let (store, told) = Store::open(folder.path()).unwrap();
+        assert!(told.is_none() && store.has_table("endpoint_day"));
+        assert_eq!(store.meta("k").unwrap().as_deref(), Some("v"));
     }
 
     #[test]

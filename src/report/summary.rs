@@ -15,7 +15,7 @@ use crate::report::shape::{
     Step, TopCountry, Totals, grade_title, sector_title,
 };
 use crate::report::store::{Store, is_loss};
-use crate::report::{ReportError, countries, sentence};
+use crate::report::{ReportError, countries, doubtful, sentence};
 
 /// What is reported on: whole hours from the first to before the last.
 #[derive(Clone, Debug, Eq, PartialEq)]
@@ -131,6 +131,7 @@ pub fn build(
             .into_iter()
             .filter(|(name, _)| !is_loss(name) && !OTHER_LOSSES.contains(&name.as_str()))
             .collect(),
+        likely_false_alarms: doubtful::read(store, span, site)?,
         home: provenance.home.clone(),
         databases: provenance.databases.clone(),
         detectors: Detectors { set_hash: provenance.detector_set.clone() },

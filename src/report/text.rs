@@ -31,8 +31,31 @@ pub fn write(report: &Report, sealed: &Value) -> Vec<Output> {
         text.table("By label", &report.labels, false);
     }
     series(report, &mut text);
+    doubtful(report, &mut text);
     foot(report, sealed, &mut text);
     vec![Output { suffix: ".txt".into(), content: text.0 }]
+}
+
+/// Likely false alarms, each with the exception to paste.
+fn doubtful(report: &Report, text: &mut Lines) {
+    if report.likely_false_alarms.is_empty() {
+        return;
+    }
+    text.title("Likely false alarms");
+    text.paragraph(
+        "One rule, one place, and many clients that did nothing else and were served. If they are honest, except them:",
+    );
+    for row in &report.likely_false_alarms {
+        text.line("");
+        text.paragraph(&format!(
+            "# {} attempts, {} clients",
+            grouped(row.attempts),
+            grouped(row.clean_sources)
+        ));
+        for line in row.exception.lines() {
+            text.line(&safe(line));
+        }
+    }
 }
 
 #[derive(Default)]

@@ -84,6 +84,32 @@ pub struct SourceSums {
     pub seen: (Timestamp, Timestamp),
 }
 
+/// Where a rule hits: the path of a site, and the place in the request.
+#[derive(Clone, Debug, Eq, Hash, PartialEq)]
+pub struct Endpoint {
+    /// Day (a period of kind day).
+    pub day: Period,
+    /// Site.
+    pub site: Arc<str>,
+    /// Path, cut.
+    pub path: Box<str>,
+    /// Place of the evidence.
+    pub place: Box<str>,
+    /// Rule.
+    pub rule: Arc<str>,
+}
+
+/// What is added up for an endpoint.
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
+pub struct EndpointSums {
+    /// Attempts.
+    pub attempts: u64,
+    /// Those that were answered with success.
+    pub answered: u64,
+    /// Clients of the day so far that did nothing else: the latest word, not a sum.
+    pub clean_sources: u64,
+}
+
 /// Coverage and counters of one hour.
 #[derive(Clone, Debug, Default, Eq, PartialEq)]
 pub struct HourWatch {
@@ -115,6 +141,8 @@ pub struct Snapshot {
     pub rows: HashMap<TallyKey, Sums>,
     /// Source rows.
     pub sources: HashMap<SourceDay, SourceSums>,
+    /// Endpoints that many clean clients hit.
+    pub endpoints: HashMap<Endpoint, EndpointSums>,
     /// Coverage.
     pub watch: HashMap<Hour, HourWatch>,
     /// Event lines in the order of their arrival.
@@ -145,6 +173,14 @@ impl Snapshot {
         entry.seen = (entry.seen.0.min(time), entry.seen.1.max(time));
     }
 
+    /// Adds to an endpoint's row.
+    pub fn add_endpoint(&mut self, key: Endpoint, sums: EndpointSums) {
+        let entry = self.endpoints.entry(key).or_default();
+        entry.attempts = entry.attempts.saturating_add(sums.attempts);
+        entry.answered = entry.answered.saturating_add(sums.answered);
+        entry.clean_sources = sums.clean_sources;
+    }
+
     /// Adds observed time, split at hours.
     pub fn add_observed(&mut self, from: Timestamp, to: Timestamp) {
         let mut at = from;
@@ -163,7 +199,7 @@ impl Snapshot {
 
     /// Rows it holds: the measure of its size.
     pub fn len(&self) -> usize {
-        self.rows.len() + self.sources.len() + self.events.len() + self.watch.len()
+        self.rows.len() + self.sources.len() + self.events.len() + self.watch.len() + self.endpoints.len()
     }
 
     /// Whether nothing was counted.

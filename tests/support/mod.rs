@@ -5,3 +5,4 @@ pub mod container;
 pub mod daemon;
 pub mod generator;
 pub mod sensor;
+pub mod talk;
