@@ -88,6 +88,12 @@ pub enum Command {
         #[arg(value_name = "ADDRESS|EVENT-ID")]
         asked: String,
     },
+    /// Recompute every total of a report folder from its events, sources and store, and check its hashes and chains.
+    Verify {
+        /// The folder: report.directory, or one that a replay wrote.
+        #[arg(value_name = "DIR")]
+        folder: PathBuf,
+    },
     /// The detectors in use.
     Rules {
         /// What to do with them.

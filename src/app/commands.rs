@@ -19,7 +19,7 @@ use crate::model::period::Period;
 use crate::report::provenance::Provenance;
 use crate::report::store::Store;
 use crate::report::summary::{self, Span};
-use crate::report::{files, format};
+use crate::report::{files, format, verify};
 
 /// Loads settings, lets the command line change them, and checks them. Every complaint is told.
 pub fn load(file: Option<&Path>, change: impl FnOnce(&mut Settings)) -> Result<Loaded, Fatal> {
@@ -205,6 +205,35 @@ fn span(args: &ReportArgs) -> Result<Span, Fatal> {
         _ => Err(Fatal::Usage(
             "say which period: --month 2012-06, --year 2012, --day 2012-06-30, or --from A --to B".into(),
         )),
+    }
+}
+
+/// `gatewatch verify`
+pub fn verify(folder: &Path) -> Result<ExitCode, Fatal> {
+    let checked = verify::folder(folder).map_err(|error| prepare::unwritable(&error))?;
+    let mut text = String::new();
+    for told in &checked.unchecked {
+        let _ = writeln!(text, "not checked: {told}");
+    }
+    for told in &checked.wrong {
+        let _ = writeln!(text, "wrong: {told}");
+    }
+    let counted = format!(
+        "{} reports, {} events, {} rows of sources",
+        checked.reports, checked.events, checked.sources
+    );
+    if checked.reports == 0 {
+        return Err(Fatal::NoInput(format!("{}: holds no closed report", folder.display())));
+    }
+    if checked.wrong.is_empty() {
+        let _ = writeln!(text, "reconciled: {counted}");
+    }
+    say(&text)?;
+    match checked.wrong.first() {
+        Some(first) => {
+            Err(Fatal::Unusable(format!("{counted}: {} do not hold, first {first}", checked.wrong.len())))
+        }
+        None => Ok(ExitCode::SUCCESS),
     }
 }
 

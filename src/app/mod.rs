@@ -57,6 +57,7 @@ pub fn run(cli: Cli) -> Result<ExitCode, Fatal> {
             commands::geo_build(&source, &output, &date)
         }
         Command::Lookup { config, addresses } => commands::lookup(config.config.as_deref(), &addresses),
+        Command::Verify { folder } => commands::verify(&folder),
         Command::Completions { shell } => commands::completions(shell),
         Command::Man { folder } => commands::man(&folder),
     }

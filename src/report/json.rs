@@ -12,15 +12,20 @@ use crate::report::shape::Report;
 pub fn seal(report: &Report) -> Value {
     // Only maps with text keys and finite numbers are in it, so this cannot fail; an empty object would show.
     let mut value = serde_json::to_value(report).unwrap_or_default();
-    let digest = Sha256::digest(canonical(&value).as_bytes());
-    let hash = digest.iter().fold(String::new(), |mut text, byte| {
-        let _ = write!(text, "{byte:02x}");
-        text
-    });
+    let hash = canonical_hash(&value);
     if let Some(object) = value.as_object_mut() {
         object.insert("sha256".into(), hash.into());
     }
     value
+}
+
+/// SHA-256 of the canonical form.
+pub fn canonical_hash(value: &Value) -> String {
+    let digest = Sha256::digest(canonical(value).as_bytes());
+    digest.iter().fold(String::new(), |mut text, byte| {
+        let _ = write!(text, "{byte:02x}");
+        text
+    })
 }
 
 /// Writes the file: indented, for people as well.

@@ -15,6 +15,7 @@ pub mod shape;
 pub mod sources;
 pub mod store;
 pub mod summary;
+pub mod verify;
 pub mod writer;
 
 mod csv;

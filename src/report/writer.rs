@@ -349,7 +349,6 @@ impl Writer {
             report.previous_sha256 = self.store.last_closed(period.kind().name())?;
             report.corrects = before.map(|closed| format!("{}.json", stem(period, closed.version)));
             let sealed = format::seal(&report);
-            // The same counts as before need no correction.
             self.write_report(&report, &sealed, &stem(period, version))?;
             remove_open(&directory, period);
             self.store.close(period, &Closed { version, sha256: format::hash_of(&sealed) })?;
@@ -398,6 +397,15 @@ impl Writer {
 /// `report-2012-06`, or `report-2012-06.c2` for the first correction.
 fn stem(period: Period, version: u32) -> String {
     if version <= 1 { format!("report-{period}") } else { format!("report-{period}.c{version}") }
+}
+
+/// The period and version of a closed report's JSON file, by its name.
+pub fn parse_report_name(name: &str) -> Option<(Period, u32)> {
+    let middle = name.strip_prefix("report-")?.strip_suffix(".json")?;
+    match middle.split_once('.') {
+        Some((period, version)) => Some((period.parse().ok()?, version.strip_prefix('c')?.parse().ok()?)),
+        None => Some((middle.parse().ok()?, 1)),
+    }
 }
 
 /// `events-2012-06-30.jsonl`, then `events-2012-06-30.2.jsonl`.
