@@ -16,10 +16,10 @@ use crate::model::attempt::{Attempt, AttemptId};
 use crate::model::grade::Grade;
 use crate::model::origin::Origin;
 use crate::model::period::{Period, PeriodKind};
-use crate::model::place::{Place, SourceKey};
+use crate::model::place::{Place, Sector, SourceKey};
 use crate::model::progress::Progress;
 use crate::model::time::Timestamp;
-use crate::tally::{Event, Snapshot, SourceDay, Sums, TallyKey};
+use crate::tally::{Event, FRAMES_MAX, FrameKey, Snapshot, SourceDay, Sums, TallyKey};
 
 /// Event lines buffered between two snapshots; beyond it they are shed and counted, never the counts.
 const EVENTS_MAX: usize = 16_384;
@@ -155,6 +155,9 @@ impl Classifier {
             site: Arc::clone(&site),
             headline,
         };
+        let frames = attempt.frames.clamp(1, FRAMES_MAX);
+        let frames = FrameKey { hour: key.hour, site: Arc::clone(&site), frames };
+        self.delta.add_frames(frames, headline, sector == Sector::Overseas);
         self.doubts.note(&attempt, source, &site, &mut self.delta);
         self.delta.add_row(key, sums);
         self.delta.add_source(day, attempt.time, sums);

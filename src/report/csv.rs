@@ -144,6 +144,9 @@ fn totals(report: &Report) -> Output {
     let mut table = Table::new(&["unit", "count"]);
     table.row(&["packets".to_owned(), totals.packets.to_string()]);
     table.row(&["attempts".to_owned(), totals.attempts.to_string()]);
+    let [low, high] = totals.interval.map_or([None, None], |interval| interval.map(Some));
+    table.row(&["attempts_low".to_owned(), optional(low)]);
+    table.row(&["attempts_high".to_owned(), optional(high)]);
     table.row(&["sessions".to_owned(), totals.sessions.to_string()]);
     table.row(&["incidents".to_owned(), totals.incidents.to_string()]);
     table.row(&["campaigns".to_owned(), optional(totals.campaigns)]);

@@ -4,7 +4,7 @@ use maud::{DOCTYPE, Markup, PreEscaped, html};
 use serde_json::Value;
 
 use crate::report::format::Output;
-use crate::report::sentence::{grouped, per_cent};
+use crate::report::sentence::{self, grouped, per_cent};
 use crate::report::shape::{Report, Row};
 use crate::report::text::safe;
 
@@ -51,6 +51,7 @@ fn page(report: &Report, sealed: &Value) -> Markup {
                     h1 { "Attacks in " (safe(&report.period.name)) }
                     @if report.open { p.note { "This period is still open; the numbers will change." } }
                     blockquote { (safe(&report.headline.text)) }
+                    @for told in sentence::certainty(report) { p { (safe(&told)) } }
                     p.note {
                         "Counted are attempts of the classes web, auth and exploit whose origin is proven (grade E1 or better), from "
                         (report.period.from) " to " (report.period.to) ". Observed: " (observed) " % of that time. "

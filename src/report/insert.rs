@@ -16,6 +16,7 @@ pub fn all(
     tallies(transaction, snapshot)?;
     sources(transaction, snapshot)?;
     endpoints(transaction, snapshot)?;
+    frames(transaction, snapshot)?;
     let mut observed = transaction.prepare_cached(
         "INSERT INTO watch VALUES (?1, ?2) ON CONFLICT DO UPDATE SET observed_micros = min(observed_micros + excluded.observed_micros, 3600000000)",
     )?;
@@ -126,6 +127,25 @@ fn endpoints(transaction: &Transaction<'_>, snapshot: &Snapshot) -> rusqlite::Re
             sums.attempts.cast_signed(),
             sums.answered.cast_signed(),
             sums.clean_sources.cast_signed(),
+        ])?;
+    }
+    Ok(())
+}
+
+fn frames(transaction: &Transaction<'_>, snapshot: &Snapshot) -> rusqlite::Result<()> {
+    let mut statement = transaction.prepare_cached(
+        "INSERT INTO frames_hour VALUES (?1, ?2, ?3, ?4, ?5, ?6) ON CONFLICT DO UPDATE SET
+         attempts = attempts + excluded.attempts, headline = headline + excluded.headline,
+         overseas = overseas + excluded.overseas",
+    )?;
+    for (key, sums) in &snapshot.frames {
+        statement.execute(params![
+            key.hour.0,
+            key.site,
+            key.frames,
+            sums.attempts.cast_signed(),
+            sums.headline.cast_signed(),
+            sums.overseas.cast_signed(),
         ])?;
     }
     Ok(())

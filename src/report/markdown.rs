@@ -5,7 +5,7 @@ use std::fmt::Write;
 use serde_json::Value;
 
 use crate::report::format::Output;
-use crate::report::sentence::{grouped, per_cent};
+use crate::report::sentence::{self, grouped, per_cent};
 use crate::report::shape::{Report, Row};
 use crate::report::text::safe;
 
@@ -24,6 +24,9 @@ pub fn write(report: &Report, sealed: &Value) -> Vec<Output> {
         per_cent(coverage.seconds_observed.unsigned_abs(), coverage.seconds.unsigned_abs()),
         if report.headline.lower_bound { " Something was lost: counts are lower bounds (≥)." } else { "" },
     );
+    for told in sentence::certainty(report) {
+        let _ = write!(text, "\n{}\n", cell(&told));
+    }
     for (title, rows) in [
         ("Rows of the statement", &report.sectors),
         ("Sites", &report.sites),

@@ -13,6 +13,7 @@ pub mod retention;
 pub mod sentence;
 pub mod shape;
 pub mod sources;
+pub mod spread;
 pub mod store;
 pub mod summary;
 pub mod verify;
@@ -23,6 +24,7 @@ mod html;
 mod insert;
 mod json;
 mod markdown;
+mod query;
 mod text;
 
 use std::path::{Path, PathBuf};

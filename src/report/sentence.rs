@@ -72,6 +72,38 @@ pub fn headline(report: &Report, span: &Span) -> String {
     finish(&text, report, true)
 }
 
+/// How far the sentence's numbers may be off, a sentence each.
+pub fn certainty(report: &Report) -> Vec<String> {
+    let headline = &report.headline;
+    let mut told = Vec::new();
+    if let Some([low, high]) = headline.interval.filter(|[low, high]| low < high) {
+        told.push(format!(
+            "With what was lost the number lies between {} and {}.",
+            grouped(low),
+            grouped(high)
+        ));
+    }
+    if let Some(top) = &headline.top_country
+        && let Some([low, high]) = top.interval
+    {
+        told.push(format!(
+            "The share of {} lies between {:.1} and {:.1} per cent (95 per cent interval, over sources).",
+            countries::in_sentence(&top.code),
+            low * 100.0,
+            high * 100.0
+        ));
+    }
+    if let Some(top) = &headline.top_source {
+        told.push(format!(
+            "The largest source, {} ({}), sent {:.1} per cent of the attempts.",
+            top.source,
+            top.country,
+            top.share * 100.0
+        ));
+    }
+    told
+}
+
 fn finish(text: &str, report: &Report, attacked: bool) -> String {
     let declared = report.headline.overseas_attempts;
     let located: u64 =

@@ -70,6 +70,8 @@ pub struct Totals {
     pub packets: u64,
     /// Attempts, headline or not.
     pub attempts: u64,
+    /// The least and the most they can be, given what was lost; `null` where the store is too old to tell.
+    pub interval: Option<[u64; 2]>,
     /// Sessions.
     pub sessions: u64,
     /// Incidents.
@@ -91,7 +93,7 @@ pub struct TopCountry {
     pub attempts: u64,
     /// Its part of the base, 0 to 1.
     pub share: f64,
-    /// Interval of the share: not measured by this version.
+    /// 95 per cent interval of the share, bootstrapped over sources; `null` where fewer than two sources are known.
     pub interval: Option<[f64; 2]>,
 }
 
@@ -110,6 +112,10 @@ pub struct Headline {
     pub attempts: u64,
     /// Those from overseas; `null` where no home is declared.
     pub overseas_attempts: Option<u64>,
+    /// The least and the most that the headline's number can be, given what was lost.
+    pub interval: Option<[u64; 2]>,
+    /// The source with most attempts in the headline: a share that rests on one source says so.
+    pub top_source: Option<crate::report::spread::TopSource>,
     /// By calendar months of the period; `null` under a month.
     pub overseas_monthly_mean: Option<f64>,
     /// The same by observed time.

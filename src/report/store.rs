@@ -14,7 +14,7 @@ use crate::tally::Snapshot;
 /// Name of the store in the state folder.
 pub const FILE_NAME: &str = "gatewatch.sqlite";
 /// Format of the store; a newer one is refused, an older one brought up to date.
-const FORMAT: i64 = 2;
+const FORMAT: i64 = 3;
 /// Identities are kept so long behind the newest one (contract §3).
 pub(super) const IDENTITIES_KEPT_SECS: i64 = 35 * 86_400;
 /// Bytes of one identity in a batch: the id and its second.
@@ -53,6 +53,13 @@ CREATE TABLE endpoint_day (
     attempts INTEGER NOT NULL, answered INTEGER NOT NULL, clean_sources INTEGER NOT NULL,
     PRIMARY KEY (day, site, path, place, rule)) WITHOUT ROWID;
 PRAGMA user_version = 2;
+",
+    "
+CREATE TABLE frames_hour (
+    hour INTEGER NOT NULL, site TEXT NOT NULL, frames INTEGER NOT NULL,
+    attempts INTEGER NOT NULL, headline INTEGER NOT NULL, overseas INTEGER NOT NULL,
+    PRIMARY KEY (hour, site, frames)) WITHOUT ROWID;
+PRAGMA user_version = 3;
 ",
 ];
 
@@ -284,7 +291,7 @@ impl Store {
             for table in ["source_day", "endpoint_day"] {
                 self.connection.execute(&format!("DELETE FROM {table} WHERE day < ?1"), [day.0])?;
             }
-            for table in ["tally", "watch", "counter"] {
+            for table in ["tally", "watch", "counter", "frames_hour"] {
                 self.connection.execute(&format!("DELETE FROM {table} WHERE hour < ?1"), [hour.0])?;
             }
             Ok(())

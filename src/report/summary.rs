@@ -2,8 +2,6 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use rusqlite::params;
-
 use crate::model::class::Class;
 use crate::model::grade::Grade;
 use crate::model::period::{Period, PeriodKind};
@@ -15,7 +13,7 @@ use crate::report::shape::{
     Step, TopCountry, Totals, grade_title, sector_title,
 };
 use crate::report::store::{Store, is_loss};
-use crate::report::{ReportError, countries, doubtful, sentence};
+use crate::report::{ReportError, countries, doubtful, query, sentence, spread};
 
 /// What is reported on: whole hours from the first to before the last.
 #[derive(Clone, Debug, Eq, PartialEq)]
@@ -72,12 +70,12 @@ pub fn build(
     site: Option<&str>,
     provenance: &Provenance,
 ) -> Result<Report, ReportError> {
-    let sources = read_sources(store, span, site)?;
-    let watch = read_watch(store, span)?;
-    let counters = read_counters(store, span)?;
+    let sources = query::sources(store, span, site)?;
+    let watch = query::watch(store, span)?;
+    let counters = query::counters(store, span)?;
     let mut tables = Tables::default();
     let mut totals = Counts::default();
-    each_row(store, span, site, |row| {
+    query::each_row(store, span, site, |row| {
         totals.add(row.counts);
         tables.add(row, span);
     })?;
@@ -107,6 +105,7 @@ pub fn build(
         totals: Totals {
             packets: counters.get("frames_received").copied().unwrap_or(0),
             attempts: totals.attempts,
+            interval: None,
             sessions: totals.sessions,
             incidents: totals.incidents,
             campaigns: None,
@@ -127,10 +126,7 @@ pub fn build(
             .to_vec(),
         series: series(span, &tables.hours, &watch),
         losses: losses(&counters),
-        counters: counters
-            .into_iter()
-            .filter(|(name, _)| !is_loss(name) && !OTHER_LOSSES.contains(&name.as_str()))
-            .collect(),
+        counters: without_losses(counters),
         likely_false_alarms: doubtful::read(store, span, site)?,
         home: provenance.home.clone(),
         databases: provenance.databases.clone(),
@@ -139,9 +135,41 @@ pub fn build(
         corrects: None,
         previous_sha256: None,
     };
+    spread_out(&mut report, (store, span, site), provenance)?;
     report.headline.lower_bound = report.losses.iter().any(|(name, count)| *count > 0 && is_loss(name));
     report.headline.text = sentence::headline(&report, span);
     Ok(report)
+}
+
+/// Fills in how far the numbers may be off.
+fn spread_out(
+    report: &mut Report,
+    (store, span, site): (&Store, &Span, Option<&str>),
+    provenance: &Provenance,
+) -> Result<(), ReportError> {
+    if let Some(high) = spread::high(store, span, site)? {
+        let from = |low: u64, high: u64| Some([low, high.max(low)]);
+        report.totals.interval = from(report.totals.attempts, high.attempts);
+        report.headline.interval = match report.headline.overseas_attempts {
+            Some(overseas) => from(overseas, high.overseas),
+            None => from(report.headline.attempts, high.headline),
+        };
+    }
+    if span.kind == Some(PeriodKind::Hour) {
+        // Sources are kept by days.
+        return Ok(());
+    }
+    report.headline.top_source = spread::top_source(store, span, site)?;
+    if let Some(top) = &mut report.headline.top_country {
+        let is_in_base = |code: &str| is_country(code) && !provenance.home.iter().any(|home| home == code);
+        top.interval = spread::share_interval(store, span, site, (&top.code, &is_in_base))?;
+    }
+    Ok(())
+}
+
+/// Whether a place's code is that of a country.
+fn is_country(code: &str) -> bool {
+    code.len() == 2 && !["AP", "EU"].contains(&code)
 }
 
 /// RFC 3339 without a fraction.
@@ -157,112 +185,9 @@ pub fn share(part: u64, whole: u64) -> f64 {
     (part as f64 / whole as f64 * 1e6).round() / 1e6
 }
 
-struct StoreRow {
-    hour: Hour,
-    site: String,
-    class: String,
-    grade: String,
-    place: String,
-    sector: String,
-    label: String,
-    counts: Counts,
-}
-
-/// Goes through the tally row by row: a year of them need not fit in memory.
-fn each_row(
-    store: &Store,
-    span: &Span,
-    site: Option<&str>,
-    mut take: impl FnMut(&StoreRow),
-) -> Result<(), ReportError> {
-    let overseas = Sector::Overseas.name();
-    let mut read = || -> rusqlite::Result<()> {
-        let mut statement = store.connection().prepare_cached(
-            "SELECT hour, site, class, grade, place, sector, label, headline, attempts, sessions, incidents
-             FROM tally WHERE hour >= ?1 AND hour < ?2 AND (?3 IS NULL OR site = ?3)",
-        )?;
-        let mut rows = statement.query(params![span.from.0, span.to.0, site])?;
-        while let Some(row) = rows.next()? {
-            let count = |at| row.get::<_, i64>(at).map(i64::unsigned_abs);
-            let sector: String = row.get(5)?;
-            let headline: bool = row.get(7)?;
-            let attempts = count(8)?;
-            let counts = Counts {
-                attempts,
-                headline_attempts: if headline { attempts } else { 0 },
-                overseas_attempts: if headline && sector == overseas { attempts } else { 0 },
-                sessions: count(9)?,
-                incidents: count(10)?,
-            };
-            take(&StoreRow {
-                hour: Hour(row.get(0)?),
-                site: row.get(1)?,
-                class: row.get(2)?,
-                grade: row.get(3)?,
-                place: row.get(4)?,
-                sector,
-                label: row.get(6)?,
-                counts,
-            });
-        }
-        Ok(())
-    };
-    read().map_err(store.wrap())
-}
-
-#[derive(Default)]
-struct Sources {
-    total: Option<u64>,
-    by_place: BTreeMap<String, u64>,
-}
-
-/// Distinct sources; days are the finest step that is kept of them.
-fn read_sources(store: &Store, span: &Span, site: Option<&str>) -> Result<Sources, ReportError> {
-    if span.kind == Some(PeriodKind::Hour) {
-        return Ok(Sources::default());
-    }
-    let read = || -> rusqlite::Result<Sources> {
-        let mut statement = store.connection().prepare_cached(
-            "SELECT place, count(DISTINCT source) FROM source_day
-             WHERE day >= ?1 AND day < ?2 AND (?3 IS NULL OR site = ?3) GROUP BY place",
-        )?;
-        let by_place: BTreeMap<String, u64> = statement
-            .query_map(params![span.from.0, span.to.0, site], |row| {
-                Ok((row.get(0)?, row.get::<_, i64>(1)?.unsigned_abs()))
-            })?
-            .collect::<Result<_, _>>()?;
-        let total = store.connection().query_row(
-            "SELECT count(DISTINCT source) FROM source_day WHERE day >= ?1 AND day < ?2 AND (?3 IS NULL OR site = ?3)",
-            params![span.from.0, span.to.0, site],
-            |row| row.get::<_, i64>(0),
-        )?;
-        Ok(Sources { total: Some(total.unsigned_abs()), by_place })
-    };
-    read().map_err(store.wrap())
-}
-
-fn read_watch(store: &Store, span: &Span) -> Result<BTreeMap<Hour, i64>, ReportError> {
-    let read = || -> rusqlite::Result<BTreeMap<Hour, i64>> {
-        let mut statement = store
-            .connection()
-            .prepare_cached("SELECT hour, observed_micros FROM watch WHERE hour >= ?1 AND hour < ?2")?;
-        statement.query_map([span.from.0, span.to.0], |row| Ok((Hour(row.get(0)?), row.get(1)?)))?.collect()
-    };
-    read().map_err(store.wrap())
-}
-
-fn read_counters(store: &Store, span: &Span) -> Result<BTreeMap<String, u64>, ReportError> {
-    let read = || -> rusqlite::Result<BTreeMap<String, u64>> {
-        let mut statement = store.connection().prepare_cached(
-            "SELECT name, sum(value) FROM counter WHERE hour >= ?1 AND hour < ?2 GROUP BY name",
-        )?;
-        statement
-            .query_map([span.from.0, span.to.0], |row| {
-                Ok((row.get(0)?, row.get::<_, i64>(1)?.unsigned_abs()))
-            })?
-            .collect()
-    };
-    read().map_err(store.wrap())
+fn without_losses(counters: BTreeMap<String, u64>) -> BTreeMap<String, u64> {
+    let is_other = |name: &str| !is_loss(name) && !OTHER_LOSSES.contains(&name);
+    counters.into_iter().filter(|(name, _)| is_other(name)).collect()
 }
 
 /// Every loss, zeros included, so that "nothing was lost" is said and not left out.
@@ -290,7 +215,7 @@ struct Tables {
 }
 
 impl Tables {
-    fn add(&mut self, row: &StoreRow, span: &Span) {
+    fn add(&mut self, row: &query::StoreRow, span: &Span) {
         let step = match step_kind(span) {
             PeriodKind::Hour => row.hour,
             kind => Period::containing(kind, row.hour.start()).first_hour(),
@@ -318,12 +243,12 @@ impl Tables {
         }
     }
 
-    fn origins(&self, sources: &Sources, declared: bool, base: u64) -> Vec<OriginRow> {
+    fn origins(&self, sources: &query::Sources, declared: bool, base: u64) -> Vec<OriginRow> {
         let mut rows: Vec<OriginRow> = self
             .places
             .iter()
             .map(|(code, counts)| {
-                let is_country = code.len() == 2 && !["AP", "EU"].contains(&code.as_str());
+                let is_country = is_country(code);
                 let part = if declared { counts.overseas_attempts } else { counts.headline_attempts };
                 OriginRow {
                     kind: "country",
@@ -377,6 +302,8 @@ fn headline(
         sites: sites.into_iter().collect(),
         attempts: totals.headline_attempts,
         overseas_attempts: overseas,
+        interval: None,
+        top_source: None,
         overseas_monthly_mean: mean.map(|mean| (mean * 1e3).round() / 1e3),
         overseas_monthly_mean_normalised: normalised,
         top_country: top.map(|row| TopCountry {

@@ -5,7 +5,7 @@ use std::fmt::Write;
 use serde_json::Value;
 
 use crate::report::format::Output;
-use crate::report::sentence::{grouped, per_cent};
+use crate::report::sentence::{self, grouped, per_cent};
 use crate::report::shape::{Counts, Report, Row};
 
 /// Columns of a line.
@@ -168,6 +168,9 @@ fn head(report: &Report, text: &mut Lines) {
     text.line(&"=".repeat(WIDTH));
     text.line("");
     text.paragraph(&report.headline.text);
+    for told in sentence::certainty(report) {
+        text.paragraph(&told);
+    }
     text.line("");
     let coverage = &report.period.coverage;
     text.paragraph(&format!(

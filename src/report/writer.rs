@@ -205,6 +205,15 @@ impl Writer {
                 snapshot.add_row(crate::tally::TallyKey { hour: now, ..key }, sums);
             }
         }
+        let late: Vec<_> = snapshot.frames.keys().filter(|key| is_closed(key.hour)).cloned().collect();
+        for key in late {
+            if let Some(sums) = snapshot.frames.remove(&key) {
+                let entry = snapshot.frames.entry(crate::tally::FrameKey { hour: now, ..key }).or_default();
+                entry.attempts += sums.attempts;
+                entry.headline += sums.headline;
+                entry.overseas += sums.overseas;
+            }
+        }
         let today = Period::containing(PeriodKind::Day, self.watermark);
         let late: Vec<_> =
             snapshot.sources.keys().filter(|key| self.closed_now.contains(&key.day)).cloned().collect();

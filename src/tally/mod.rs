@@ -110,6 +110,31 @@ pub struct EndpointSums {
     pub clean_sources: u64,
 }
 
+/// Attempts by the frames they came in: what an interval of a count with losses needs.
+#[derive(Clone, Debug, Eq, Hash, PartialEq)]
+pub struct FrameKey {
+    /// Hour.
+    pub hour: Hour,
+    /// Site.
+    pub site: Arc<str>,
+    /// Frames of the request, at most [`FRAMES_MAX`].
+    pub frames: u16,
+}
+
+/// More frames than that are counted as so many.
+pub const FRAMES_MAX: u16 = 64;
+
+/// How many attempts came in so many frames.
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
+pub struct FrameSums {
+    /// Attempts.
+    pub attempts: u64,
+    /// Those in the headline.
+    pub headline: u64,
+    /// Those from overseas, in the headline.
+    pub overseas: u64,
+}
+
 /// Coverage and counters of one hour.
 #[derive(Clone, Debug, Default, Eq, PartialEq)]
 pub struct HourWatch {
@@ -143,6 +168,8 @@ pub struct Snapshot {
     pub sources: HashMap<SourceDay, SourceSums>,
     /// Endpoints that many clean clients hit.
     pub endpoints: HashMap<Endpoint, EndpointSums>,
+    /// Frames of attempts.
+    pub frames: HashMap<FrameKey, FrameSums>,
     /// Coverage.
     pub watch: HashMap<Hour, HourWatch>,
     /// Event lines in the order of their arrival.
@@ -181,6 +208,14 @@ impl Snapshot {
         entry.clean_sources = sums.clean_sources;
     }
 
+    /// Adds an attempt by the frames it came in.
+    pub fn add_frames(&mut self, key: FrameKey, headline: bool, overseas: bool) {
+        let entry = self.frames.entry(key).or_default();
+        entry.attempts += 1;
+        entry.headline += u64::from(headline);
+        entry.overseas += u64::from(headline && overseas);
+    }
+
     /// Adds observed time, split at hours.
     pub fn add_observed(&mut self, from: Timestamp, to: Timestamp) {
         let mut at = from;
@@ -199,7 +234,12 @@ impl Snapshot {
 
     /// Rows it holds: the measure of its size.
     pub fn len(&self) -> usize {
-        self.rows.len() + self.sources.len() + self.events.len() + self.watch.len() + self.endpoints.len()
+        self.rows.len()
+            + self.sources.len()
+            + self.events.len()
+            + self.watch.len()
+            + self.endpoints.len()
+            + self.frames.len()
     }
 
     /// Whether nothing was counted.

@@ -1,0 +1,125 @@
+//! What a summary reads of the store.
+
+use std::collections::BTreeMap;
+
+use rusqlite::params;
+
+use crate::model::period::PeriodKind;
+use crate::model::place::Sector;
+use crate::model::time::Hour;
+use crate::report::ReportError;
+use crate::report::shape::Counts;
+use crate::report::store::Store;
+use crate::report::summary::Span;
+
+/// A row of the tally.
+pub struct StoreRow {
+    pub hour: Hour,
+    pub site: String,
+    pub class: String,
+    pub grade: String,
+    pub place: String,
+    pub sector: String,
+    pub label: String,
+    pub counts: Counts,
+}
+
+/// Goes through the tally row by row: a year of them need not fit in memory.
+pub fn each_row(
+    store: &Store,
+    span: &Span,
+    site: Option<&str>,
+    mut take: impl FnMut(&StoreRow),
+) -> Result<(), ReportError> {
+    let overseas = Sector::Overseas.name();
+    let mut read = || -> rusqlite::Result<()> {
+        let mut statement = store.connection().prepare_cached(
+            "SELECT hour, site, class, grade, place, sector, label, headline, attempts, sessions, incidents
+             FROM tally WHERE hour >= ?1 AND hour < ?2 AND (?3 IS NULL OR site = ?3)",
+        )?;
+        let mut rows = statement.query(params![span.from.0, span.to.0, site])?;
+        while let Some(row) = rows.next()? {
+            let count = |at| row.get::<_, i64>(at).map(i64::unsigned_abs);
+            let sector: String = row.get(5)?;
+            let headline: bool = row.get(7)?;
+            let attempts = count(8)?;
+            let counts = Counts {
+                attempts,
+                headline_attempts: if headline { attempts } else { 0 },
+                overseas_attempts: if headline && sector == overseas { attempts } else { 0 },
+                sessions: count(9)?,
+                incidents: count(10)?,
+            };
+            take(&StoreRow {
+                hour: Hour(row.get(0)?),
+                site: row.get(1)?,
+                class: row.get(2)?,
+                grade: row.get(3)?,
+                place: row.get(4)?,
+                sector,
+                label: row.get(6)?,
+                counts,
+            });
+        }
+        Ok(())
+    };
+    read().map_err(store.wrap())
+}
+
+/// Distinct sources of a span.
+#[derive(Default)]
+pub struct Sources {
+    /// All of them; none where they are not told.
+    pub total: Option<u64>,
+    /// By code of the place.
+    pub by_place: BTreeMap<String, u64>,
+}
+
+/// Distinct sources; days are the finest step that is kept of them.
+pub fn sources(store: &Store, span: &Span, site: Option<&str>) -> Result<Sources, ReportError> {
+    if span.kind == Some(PeriodKind::Hour) {
+        return Ok(Sources::default());
+    }
+    let read = || -> rusqlite::Result<Sources> {
+        let mut statement = store.connection().prepare_cached(
+            "SELECT place, count(DISTINCT source) FROM source_day
+             WHERE day >= ?1 AND day < ?2 AND (?3 IS NULL OR site = ?3) GROUP BY place",
+        )?;
+        let by_place: BTreeMap<String, u64> = statement
+            .query_map(params![span.from.0, span.to.0, site], |row| {
+                Ok((row.get(0)?, row.get::<_, i64>(1)?.unsigned_abs()))
+            })?
+            .collect::<Result<_, _>>()?;
+        let total = store.connection().query_row(
+            "SELECT count(DISTINCT source) FROM source_day WHERE day >= ?1 AND day < ?2 AND (?3 IS NULL OR site = ?3)",
+            params![span.from.0, span.to.0, site],
+            |row| row.get::<_, i64>(0),
+        )?;
+        Ok(Sources { total: Some(total.unsigned_abs()), by_place })
+    };
+    read().map_err(store.wrap())
+}
+
+pub fn watch(store: &Store, span: &Span) -> Result<BTreeMap<Hour, i64>, ReportError> {
+    let read = || -> rusqlite::Result<BTreeMap<Hour, i64>> {
+        let mut statement = store
+            .connection()
+            .prepare_cached("SELECT hour, observed_micros FROM watch WHERE hour >= ?1 AND hour < ?2")?;
+        statement.query_map([span.from.0, span.to.0], |row| Ok((Hour(row.get(0)?), row.get(1)?)))?.collect()
+    };
+    read().map_err(store.wrap())
+}
+
+pub fn counters(store: &Store, span: &Span) -> Result<BTreeMap<String, u64>, ReportError> {
+    let read = || -> rusqlite::Result<BTreeMap<String, u64>> {
+        let mut statement = store.connection().prepare_cached(
+            "SELECT name, sum(value) FROM counter WHERE hour >= ?1 AND hour < ?2 GROUP BY name",
+        )?;
+        statement
+            .query_map([span.from.0, span.to.0], |row| {
+                Ok((row.get(0)?, row.get::<_, i64>(1)?.unsigned_abs()))
+            })?
+            .collect()
+    };
+    read().map_err(store.wrap())
+}
