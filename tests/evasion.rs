@@ -22,35 +22,10 @@ use support::generator::capture::CaptureWriter;
 use support::generator::frames::Link;
 use support::generator::plan::Plan;
 use support::sensor::Desk;
-use support::talk::{Part, conversation, cut};
+use support::talk::{Part, SITE_ALONE, conversation, cut};
 
 const ATTACK: &str = "GET /item?id=1%27%20UNION%20SELECT%20user,password%20FROM%20users--%20- HTTP/1.1\r\nHost: www.town.example\r\nUser-Agent: Mozilla/5.0\r\n\r\n";
 const REPLY: &[u8] = b"HTTP/1.1 404 Not Found\r\nContent-Length: 0\r\n\r\n";
-const PLAN: &str = r#"
-seed = 1
-from = [2026, 10]
-trend = [1]
-home = "CN"
-[[site]]
-name = "www.town.example"
-v4 = "203.0.113.10"
-v6 = "2001:db8:2::10"
-weight = 1
-[attempts]
-US = 1
-[kinds]
-sqli = 1
-[noise]
-benign = 0
-forged_syns = 0
-forged_requests = 0
-[shape]
-keep_alive_percent = 0
-pipelined_percent = 0
-ipv6_percent = 0
-retransmitted_percent = 0
-reordered_percent = 0
-"#;
 
 /// An IPv4 packet in fragments of `size` bytes of payload, a multiple of eight.
 fn fragments(packet: &[u8], size: usize) -> Vec<Vec<u8>> {
@@ -232,7 +207,7 @@ fn ways() -> Vec<(&'static str, &'static str, Vec<Vec<u8>>)> {
 
 #[test]
 fn every_way_of_hiding_an_attack_comes_out_as_one_attempt_of_its_class() {
-    let desk = Desk::of(&Plan::parse(PLAN).expect("the plan"));
+    let desk = Desk::of(&Plan::parse(SITE_ALONE).expect("the plan"));
     let ways = ways();
     let mut writer = CaptureWriter::begin(Vec::new(), Link::Ethernet).expect("memory");
     let mut time = 1_792_000_000_000_000_u64;

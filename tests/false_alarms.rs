@@ -19,33 +19,8 @@ use support::generator::capture::CaptureWriter;
 use support::generator::frames::Link;
 use support::generator::plan::Plan;
 use support::sensor::{Desk, gatewatch};
-use support::talk::{conversation, cut};
+use support::talk::{SITE_ALONE, conversation, cut};
 
-const PLAN: &str = r#"
-seed = 1
-from = [2026, 10]
-trend = [1]
-home = "CN"
-[[site]]
-name = "wiki.town.example"
-v4 = "203.0.113.10"
-v6 = "2001:db8:2::10"
-weight = 1
-[attempts]
-US = 1
-[kinds]
-sqli = 1
-[noise]
-benign = 0
-forged_syns = 0
-forged_requests = 0
-[shape]
-keep_alive_percent = 0
-pipelined_percent = 0
-ipv6_percent = 0
-retransmitted_percent = 0
-reordered_percent = 0
-"#;
 const SERVED: &[u8] = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok";
 const REFUSED: &[u8] = b"HTTP/1.1 403 Forbidden\r\nContent-Length: 0\r\n\r\n";
 
@@ -55,7 +30,7 @@ fn capture() -> Vec<u8> {
     let mut time = 1_790_900_000_000_000_u64;
     let mut talk = |client: u32, port: u16, target: &str, reply: &[u8]| {
         let stream =
-            format!("GET {target} HTTP/1.1\r\nHost: wiki.town.example\r\nUser-Agent: Mozilla/5.0\r\n\r\n");
+            format!("GET {target} HTTP/1.1\r\nHost: www.town.example\r\nUser-Agent: Mozilla/5.0\r\n\r\n");
         let client = SocketAddr::new(Ipv4Addr::from(0x4928_0000 + client).into(), port);
         for packet in conversation(client, &cut(stream.as_bytes(), 1_460), stream.len(), reply) {
             time += 1_000;
@@ -74,7 +49,7 @@ fn capture() -> Vec<u8> {
 
 #[test]
 fn an_endpoint_of_honest_clients_is_listed_and_its_exception_works() {
-    let desk = Desk::of(&Plan::parse(PLAN).expect("the plan"));
+    let desk = Desk::of(&Plan::parse(SITE_ALONE).expect("the plan"));
     let file = desk.write("day.pcap", &capture());
     desk.replay("out", &[&file], b"").good();
     let report = desk.report("out", "2026-10");

@@ -89,7 +89,7 @@ impl Judge<'_> {
             frames: meta.frames.max(1),
             judgement,
             outcome: Outcome::default(),
-            http: Some(http_fields(request)),
+            http: Some(http_fields(request, meta.proxied)),
         });
         if self.awaited.len() >= AWAITED_PER_FLOW {
             self.path.counters.count(Counter::RequestsPending);
@@ -139,7 +139,7 @@ fn first_word(hash: Sha256) -> u64 {
     digest.first_chunk::<8>().map_or(0, |word| u64::from_be_bytes(*word))
 }
 
-fn http_fields(request: &Request<'_>) -> HttpFields {
+fn http_fields(request: &Request<'_>, proxied: Option<IpAddr>) -> HttpFields {
     let text = |bytes: &[u8]| cut_text(bytes, FIELD_MAX_BYTES);
     let forwarded = request.header("x-forwarded-for").or_else(|| request.header("forwarded"));
     HttpFields {
@@ -148,11 +148,21 @@ fn http_fields(request: &Request<'_>) -> HttpFields {
         method: text(request.method.get(..request.method.len().min(32)).unwrap_or_default()),
         user_agent: request.header("user-agent").map(text),
         status: None,
-        // The proxies one trusts append at the right: keep that end.
-        forwarded: forwarded.map(|value| {
-            let kept = value.len().saturating_sub(FIELD_MAX_BYTES);
-            text(value.get(kept..).unwrap_or_default())
-        }),
+        forwarded: hops(forwarded, proxied),
+    }
+}
+
+/// The hops in the order in which they were added: those of the header field, then the one of the PROXY protocol, which
+/// stands nearest to us. The proxies one trusts append at the right, so that end is kept.
+fn hops(header: Option<&[u8]>, proxied: Option<IpAddr>) -> Option<Box<str>> {
+    let header = header.map(|value| {
+        let kept = value.len().saturating_sub(FIELD_MAX_BYTES);
+        cut_text(value.get(kept..).unwrap_or_default(), FIELD_MAX_BYTES)
+    });
+    match (header, proxied) {
+        (Some(header), Some(client)) => Some(format!("{header}, {client}").into()),
+        (None, Some(client)) => Some(client.to_string().into()),
+        (header, None) => header,
     }
 }
 

@@ -4,11 +4,15 @@
 //! through a [`Sink`]. Must not know: packets, attacks, origins, files.
 
 pub mod http;
+pub mod proxy;
 pub mod request;
+
+use std::net::IpAddr;
 
 use crate::model::progress::Counter;
 use crate::model::stream::{Chunk, Side};
 use crate::model::time::Timestamp;
+use crate::protocol::proxy::{Named, Preface};
 use crate::protocol::request::Request;
 
 /// Bytes of a client looked at before its protocol is given up as unknown.
@@ -64,6 +68,8 @@ pub struct RequestMeta {
     pub time: Timestamp,
     /// Frames it came in, as far as they were told apart.
     pub frames: u16,
+    /// The client that a PROXY protocol header named; believed of trusted proxies only.
+    pub proxied: Option<IpAddr>,
 }
 
 /// The head of a reply.
@@ -107,15 +113,15 @@ pub enum Conversation {
     Undecided(Vec<u8>, RequestMeta),
     /// Not followed.
     Opaque,
-    /// Parsed.
-    Parsed(Box<dyn Parser>),
+    /// Parsed, with the client that a PROXY protocol header named.
+    Parsed(Box<dyn Parser>, Option<IpAddr>),
 }
 
 impl Conversation {
     /// Ordered bytes of one side.
     pub fn data(&mut self, from: Side, chunk: &Chunk<'_>, sink: &mut dyn Sink) {
         match self {
-            Self::Parsed(parser) => parser.data(from, chunk, sink),
+            Self::Parsed(parser, client) => parser.data(from, chunk, &mut Named { sink, client: *client }),
             Self::Opaque => {}
             // What the server says first decides nothing that is parsed today.
             Self::Fresh | Self::Undecided(..) if from == Side::Server => {}
@@ -137,7 +143,9 @@ impl Conversation {
     /// So many bytes of one side are lost.
     pub fn gap(&mut self, from: Side, missing: u64, sink: &mut dyn Sink) {
         match self {
-            Self::Parsed(parser) => parser.gap(from, missing, sink),
+            Self::Parsed(parser, client) => {
+                parser.gap(from, missing, &mut Named { sink, client: *client });
+            }
             Self::Undecided(..) if from == Side::Client => *self = Self::Fresh,
             _ => {}
         }
@@ -145,8 +153,8 @@ impl Conversation {
 
     /// One side sends no more; for both sides at the conversation's end.
     pub fn closed(&mut self, from: Side, sink: &mut dyn Sink) {
-        if let Self::Parsed(parser) = self {
-            parser.closed(from, sink);
+        if let Self::Parsed(parser, client) = self {
+            parser.closed(from, &mut Named { sink, client: *client });
         }
     }
 
@@ -155,12 +163,21 @@ impl Conversation {
         match self {
             Self::Fresh | Self::Opaque => 0,
             Self::Undecided(bytes, _) => bytes.capacity(),
-            Self::Parsed(parser) => parser.held(),
+            Self::Parsed(parser, _) => parser.held(),
         }
     }
 
-    fn decide(&mut self, first: &Chunk<'_>, sink: &mut dyn Sink) {
-        let mut waits = false;
+    fn decide(&mut self, whole: &Chunk<'_>, sink: &mut dyn Sink) {
+        let (passed, client, mut waits) = match proxy::preface(whole.bytes) {
+            Preface::Is(length, client) => (length, client, true),
+            Preface::More => (0, None, true),
+            Preface::No => (0, None, false),
+        };
+        let first = &Chunk {
+            bytes: whole.bytes.get(passed..).unwrap_or_default(),
+            offset: whole.offset.saturating_add(passed as u64),
+            ..*whole
+        };
         for row in PROTOCOLS {
             match (row.recognise)(first.bytes) {
                 Recognition::Yes => {
@@ -170,8 +187,8 @@ impl Conversation {
                     *self = match row.start {
                         Some(start) => {
                             let mut parser = start();
-                            parser.data(Side::Client, first, sink);
-                            Self::Parsed(parser)
+                            parser.data(Side::Client, first, &mut Named { sink, client });
+                            Self::Parsed(parser, client)
                         }
                         None => Self::Opaque,
                     };
@@ -181,9 +198,9 @@ impl Conversation {
                 Recognition::No => {}
             }
         }
-        *self = if waits && first.bytes.len() < UNDECIDED_MAX_BYTES {
-            let meta = RequestMeta { offset: first.offset, time: first.time, ..RequestMeta::default() };
-            Self::Undecided(first.bytes.to_vec(), meta)
+        *self = if waits && whole.bytes.len() < UNDECIDED_MAX_BYTES {
+            let meta = RequestMeta { offset: whole.offset, time: whole.time, ..RequestMeta::default() };
+            Self::Undecided(whole.bytes.to_vec(), meta)
         } else {
             Self::Opaque
         };

@@ -6,6 +6,33 @@ use pnet::packet::tcp::TcpFlags;
 
 use super::generator::frames::{Segment, ip_packet};
 
+/// A plan of one site, for its settings: the conversations are the test's own.
+pub const SITE_ALONE: &str = r#"
+seed = 1
+from = [2026, 10]
+trend = [1]
+home = "CN"
+[[site]]
+name = "www.town.example"
+v4 = "203.0.113.10"
+v6 = "2001:db8:2::10"
+weight = 1
+[attempts]
+US = 1
+[kinds]
+sqli = 1
+[noise]
+benign = 0
+forged_syns = 0
+forged_requests = 0
+[shape]
+keep_alive_percent = 0
+pipelined_percent = 0
+ipv6_percent = 0
+retransmitted_percent = 0
+reordered_percent = 0
+"#;
+
 const SERVER: &str = "203.0.113.10:80";
 
 /// A part of the client's stream: where it begins, and its bytes.
