@@ -1,7 +1,8 @@
 //! What is judged from the form of a request: its method, its host, a few header fields.
 
 use crate::detect::fields::Fields;
-use crate::protocol::request::Request;
+use crate::model::class::Class;
+use crate::protocol::request::{Defects, Request};
 
 /// Parts of a `Range` that a client asks for of a page. Viewers and updaters ask for many of a file.
 const RANGES_OF_PAGE_MAX: usize = 5;
@@ -155,6 +156,121 @@ const MULTIPARTS: &[&str] = &[
     "signed",
     "x-mixed-replace",
 ];
+
+/// A rule of form: id, class, weight, title, and what decides.
+pub type FormRule = (&'static str, Class, f32, &'static str, Form);
+
+/// What is judged from the form of a request, not from its values. A new one is a function and a row.
+pub const FORM_RULES: &[FormRule] = &[
+    (
+        "smuggle.length-and-encoding",
+        Class::WebSmuggle,
+        0.93,
+        "Content-Length and Transfer-Encoding together",
+        Form::Defect(Defects::LENGTH_AND_ENCODING),
+    ),
+    (
+        "smuggle.transfer-encoding",
+        Class::WebSmuggle,
+        0.92,
+        "Odd or repeated Transfer-Encoding",
+        Form::Defect(Defects::TRANSFER_ENCODING),
+    ),
+    (
+        "smuggle.content-length",
+        Class::WebSmuggle,
+        0.92,
+        "Contradicting Content-Length",
+        Form::Defect(Defects::CONTENT_LENGTH),
+    ),
+    ("protocol.nul", Class::WebProtocol, 0.91, "NUL byte in the head", Form::Defect(Defects::NUL)),
+    (
+        "protocol.overlap",
+        Class::WebProtocol,
+        0.91,
+        "Two copies of the same bytes differ",
+        Form::Defect(Defects::CONFLICTING_OVERLAP),
+    ),
+    (
+        "protocol.method",
+        Class::WebProtocol,
+        0.91,
+        "Method that no server knows",
+        Form::Holds(has_unknown_method),
+    ),
+    (
+        "protocol.range",
+        Class::WebProtocol,
+        0.91,
+        "Range of many parts, or in an odd field",
+        Form::Holds(has_odd_range),
+    ),
+    (
+        "protocol.charset",
+        Class::WebProtocol,
+        0.91,
+        "Charset that only hides a payload",
+        Form::Holds(has_odd_charset),
+    ),
+    (
+        "protocol.connection",
+        Class::WebProtocol,
+        0.91,
+        "Connection that is kept alive and closed",
+        Form::Holds(has_contradicting_connection),
+    ),
+    (
+        "protocol.media-type",
+        Class::WebProtocol,
+        0.91,
+        "Content-Type that is no media type",
+        Form::Holds(has_no_media_type),
+    ),
+    (
+        "protocol.encoded-twice",
+        Class::WebProtocol,
+        0.91,
+        "Letters encoded twice",
+        Form::Holds(has_letters_encoded_twice),
+    ),
+    (
+        "protocol.agent",
+        Class::WebProtocol,
+        0.91,
+        "User-Agent that is there and empty",
+        Form::Holds(has_empty_agent),
+    ),
+    (
+        "session.offsite",
+        Class::WebSession,
+        0.92,
+        "Session id in a link from another site",
+        Form::Holds(has_session_from_elsewhere),
+    ),
+    (
+        "proxy.absolute",
+        Class::WebProxyprobe,
+        0.92,
+        "Request for another host",
+        Form::Holds(asks_for_another_host),
+    ),
+    (
+        "proxy.connect",
+        Class::WebProxyprobe,
+        0.92,
+        "CONNECT to a server that is no proxy",
+        Form::Holds(is_connect),
+    ),
+];
+
+/// How a rule of form is told.
+#[derive(Clone, Copy, Debug)]
+pub enum Form {
+    /// A defect that the parser marked.
+    Defect(Defects),
+    /// A function of the request.
+    Holds(fn(&Request<'_>, &Fields<'_>) -> bool),
+}
 
 fn starts_with(bytes: &[u8], start: &str) -> bool {
     bytes.get(..start.len()).is_some_and(|head| head.eq_ignore_ascii_case(start.as_bytes()))

@@ -25,13 +25,14 @@ use crate::config::detect::Detect;
 use crate::detect::clean::Clean;
 use crate::detect::exception::Exceptions;
 use crate::detect::fields::Fields;
+use crate::detect::form::{FORM_RULES, Form};
 use crate::detect::rules::RuleSet;
 use crate::detect::score::{Found, Scorer};
 use crate::detect::value::{ValueKind, location_factor};
 use crate::detect::views::Views;
 use crate::model::attempt::{Judgement, Outcome};
 use crate::model::class::Class;
-use crate::protocol::request::{Defects, Request};
+use crate::protocol::request::Request;
 
 /// Folder of the operator's rule files; it need not exist.
 const RULES_FOLDER: &str = "/etc/gatewatch/rules";
@@ -44,121 +45,6 @@ const SUSPICIOUS: f32 = 0.60;
 const ENGINE_VERSION: &str = "engine 2";
 /// Sets compiled so far, so that what one found clean is not taken for what another would find.
 static GENERATIONS: AtomicU64 = AtomicU64::new(1);
-
-/// A rule of form: id, class, weight, title, and what decides.
-pub type FormRule = (&'static str, Class, f32, &'static str, Form);
-
-/// What is judged from the form of a request, not from its values. A new one is a function in `form.rs` and a row.
-pub const FORM_RULES: &[FormRule] = &[
-    (
-        "smuggle.length-and-encoding",
-        Class::WebSmuggle,
-        0.93,
-        "Content-Length and Transfer-Encoding together",
-        Form::Defect(Defects::LENGTH_AND_ENCODING),
-    ),
-    (
-        "smuggle.transfer-encoding",
-        Class::WebSmuggle,
-        0.92,
-        "Odd or repeated Transfer-Encoding",
-        Form::Defect(Defects::TRANSFER_ENCODING),
-    ),
-    (
-        "smuggle.content-length",
-        Class::WebSmuggle,
-        0.92,
-        "Contradicting Content-Length",
-        Form::Defect(Defects::CONTENT_LENGTH),
-    ),
-    ("protocol.nul", Class::WebProtocol, 0.91, "NUL byte in the head", Form::Defect(Defects::NUL)),
-    (
-        "protocol.overlap",
-        Class::WebProtocol,
-        0.91,
-        "Two copies of the same bytes differ",
-        Form::Defect(Defects::CONFLICTING_OVERLAP),
-    ),
-    (
-        "protocol.method",
-        Class::WebProtocol,
-        0.91,
-        "Method that no server knows",
-        Form::Holds(form::has_unknown_method),
-    ),
-    (
-        "protocol.range",
-        Class::WebProtocol,
-        0.91,
-        "Range of many parts, or in an odd field",
-        Form::Holds(form::has_odd_range),
-    ),
-    (
-        "protocol.charset",
-        Class::WebProtocol,
-        0.91,
-        "Charset that only hides a payload",
-        Form::Holds(form::has_odd_charset),
-    ),
-    (
-        "protocol.connection",
-        Class::WebProtocol,
-        0.91,
-        "Connection that is kept alive and closed",
-        Form::Holds(form::has_contradicting_connection),
-    ),
-    (
-        "protocol.media-type",
-        Class::WebProtocol,
-        0.91,
-        "Content-Type that is no media type",
-        Form::Holds(form::has_no_media_type),
-    ),
-    (
-        "protocol.encoded-twice",
-        Class::WebProtocol,
-        0.91,
-        "Letters encoded twice",
-        Form::Holds(form::has_letters_encoded_twice),
-    ),
-    (
-        "protocol.agent",
-        Class::WebProtocol,
-        0.91,
-        "User-Agent that is there and empty",
-        Form::Holds(form::has_empty_agent),
-    ),
-    (
-        "session.offsite",
-        Class::WebSession,
-        0.92,
-        "Session id in a link from another site",
-        Form::Holds(form::has_session_from_elsewhere),
-    ),
-    (
-        "proxy.absolute",
-        Class::WebProxyprobe,
-        0.92,
-        "Request for another host",
-        Form::Holds(form::asks_for_another_host),
-    ),
-    (
-        "proxy.connect",
-        Class::WebProxyprobe,
-        0.92,
-        "CONNECT to a server that is no proxy",
-        Form::Holds(form::is_connect),
-    ),
-];
-
-/// How a rule of form is told.
-#[derive(Clone, Copy, Debug)]
-pub enum Form {
-    /// A defect that the parser marked.
-    Defect(Defects),
-    /// A function of the request.
-    Holds(fn(&Request<'_>, &Fields<'_>) -> bool),
-}
 
 /// What a request was judged.
 #[derive(Clone, Debug, PartialEq)]

@@ -1,5 +1,5 @@
 use super::*;
-use crate::protocol::request::Header;
+use crate::protocol::request::{Defects, Header};
 
 /// A request written in one line: `METHOD target [Header: value] [body]`, or an upload.
 fn with_request<R>(line: &str, act: impl FnOnce(&Request<'_>) -> R) -> R {
