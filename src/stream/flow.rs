@@ -68,8 +68,10 @@ impl Phase {
 pub struct Flow<S> {
     /// Links of its time-out list.
     pub links: Links,
-    /// Key, to take it out of the index.
+    /// Its two ends.
     pub key: Key,
+    /// Hash of the key, to find it in the index without computing it anew.
+    pub hash: u64,
     /// Number, unique in this run.
     pub number: u64,
     /// Whether the lower end of the key opened it.
@@ -98,7 +100,13 @@ pub struct Flow<S> {
 
 impl<S: Default> Flow<S> {
     /// A conversation that begins with `segment`, sent by `sender`.
-    pub fn new(key: Key, number: u64, segment: &Segment<'_>, sender: Side, sender_is_low: bool) -> Self {
+    pub fn new(
+        (key, hash): (Key, u64),
+        number: u64,
+        segment: &Segment<'_>,
+        sender: Side,
+        sender_is_low: bool,
+    ) -> Self {
         let (client, server) = match sender {
             Side::Client => (segment.source, segment.destination),
             Side::Server => (segment.destination, segment.source),
@@ -106,6 +114,7 @@ impl<S: Default> Flow<S> {
         Self {
             links: Links::default(),
             key,
+            hash,
             number,
             client_is_low: sender_is_low == (sender == Side::Client),
             client,

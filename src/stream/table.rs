@@ -1,6 +1,6 @@
 //! The flow table: finds the conversation of a segment, keeps the table within its limits.
 
-use std::collections::HashMap;
+use hashbrown::HashTable;
 
 use crate::decode::transport::{Segment, flag};
 use crate::model::progress::{Counter, Counters};
@@ -42,12 +42,22 @@ impl<S> Slots<S> {
     fn flow(&mut self, slot: u32) -> Option<&mut Flow<S>> {
         self.0.get_mut(slot as usize)?.as_deref_mut()
     }
+
+    fn is(&self, slot: u32, key: &Key) -> bool {
+        self.0.get(slot as usize).and_then(Option::as_deref).is_some_and(|flow| flow.key == *key)
+    }
+
+    fn hash(&self, slot: u32) -> u64 {
+        self.0.get(slot as usize).and_then(Option::as_deref).map_or(0, |flow| flow.hash)
+    }
 }
 
 /// All conversations of one worker.
 pub struct Table<C: Consumer> {
     limits: Limits,
-    index: HashMap<Key, u32, ahash::RandomState>,
+    /// Slots by the hash of their key. Four bytes a slot: most look-ups end in it without touching a conversation.
+    index: HashTable<u32>,
+    hasher: ahash::RandomState,
     slots: Slots<C::State>,
     free: Vec<u32>,
     lists: [List; Phase::ALL.len()],
@@ -60,7 +70,8 @@ impl<C: Consumer> Table<C> {
     pub fn new(limits: Limits) -> Self {
         Self {
             limits,
-            index: HashMap::default(),
+            index: HashTable::new(),
+            hasher: ahash::RandomState::default(),
             slots: Slots(Vec::new()),
             free: Vec::new(),
             lists: [List::default(); Phase::ALL.len()],
@@ -158,7 +169,8 @@ impl<C: Consumer> Table<C> {
         (key, sender_is_low): (Key, bool),
         (consumer, counters): (&mut C, &mut Counters),
     ) -> Option<u32> {
-        if let Some(slot) = self.index.get(&key).copied() {
+        let hash = self.hasher.hash_one(key);
+        if let Some(slot) = self.index.find(hash, |slot| self.slots.is(*slot, &key)).copied() {
             let flow = self.slots.flow(slot)?;
             let silent = now.micros_since(flow.last);
             let stale = silent >= flow.phase.timeout_micros();
@@ -174,7 +186,7 @@ impl<C: Consumer> Table<C> {
         }
         self.opened += 1;
         counters.count(Counter::FlowsOpened);
-        let mut flow = Box::new(Flow::new(key, self.opened, segment, sender, sender_is_low));
+        let mut flow = Box::new(Flow::new((key, hash), self.opened, segment, sender, sender_is_low));
         if !segment.has(flag::SYN) {
             flow.phase = Phase::Open;
             counters.count(Counter::FlowsMidstream);
@@ -189,7 +201,7 @@ impl<C: Consumer> Table<C> {
             self.slots.0.push(Some(flow));
             self.slots.0.len() as u32 - 1
         };
-        self.index.insert(key, slot);
+        self.index.insert_unique(hash, slot, |slot| self.slots.hash(*slot));
         self.lists.get_mut(phase as usize)?.push(&mut self.slots, slot);
         Some(slot)
     }
@@ -213,7 +225,9 @@ impl<C: Consumer> Table<C> {
         if let Some(mut flow) = self.slots.0.get_mut(slot as usize).and_then(Option::take) {
             let view = flow.view(slot, now);
             consumer.ended(&view, &mut flow.state);
-            self.index.remove(&flow.key);
+            if let Ok(entry) = self.index.find_entry(flow.hash, |other| *other == slot) {
+                entry.remove();
+            }
             self.held = self.held.saturating_sub(flow.held);
             self.free.push(slot);
         }
