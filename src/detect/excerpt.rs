@@ -1,5 +1,7 @@
 //! The text around a match, for people who check a verdict: bounded, and without credentials.
 
+use std::borrow::Cow;
+
 use crate::model::attempt::{EXCERPT_MAX_BYTES, cut_text};
 use crate::protocol::request::Request;
 
@@ -17,9 +19,32 @@ pub fn around(view: &[u8], at: usize, len: usize, name: &[u8]) -> Box<str> {
     clean(&cut_text(part, EXCERPT_MAX_BYTES))
 }
 
+/// A target with `*` for the values of parameters whose names are those of secrets.
+pub fn target<'a>(request: &Request<'a>) -> Cow<'a, [u8]> {
+    let is_pair_secret = |pair: &[u8]| is_secret(pair.split(|byte| *byte == b'=').next().unwrap_or_default());
+    if !request.query().split(|byte| *byte == b'&').any(is_pair_secret) {
+        return Cow::Borrowed(request.target);
+    }
+    let mut masked = [request.path(), b"?"].concat();
+    for (at, pair) in request.query().split(|byte| *byte == b'&').enumerate() {
+        if at > 0 {
+            masked.push(b'&');
+        }
+        match memchr::memchr(b'=', pair).filter(|_| is_pair_secret(pair)) {
+            Some(end) => {
+                masked.extend_from_slice(pair.get(..=end).unwrap_or_default());
+                masked.push(b'*');
+            }
+            None => masked.extend_from_slice(pair),
+        }
+    }
+    Cow::Owned(masked)
+}
+
 /// Method and target of a request, for rules of form.
 pub fn head_of(request: &Request<'_>) -> Box<str> {
-    let target = request.target.get(..request.target.len().min(EXCERPT_MAX_BYTES)).unwrap_or_default();
+    let target = target(request);
+    let target = target.get(..target.len().min(EXCERPT_MAX_BYTES)).unwrap_or_default();
     let method = request.method.get(..request.method.len().min(16)).unwrap_or_default();
     clean(&cut_text(&[method, b" ", target].concat(), EXCERPT_MAX_BYTES))
 }
@@ -44,6 +69,25 @@ mod tests {
         let excerpt = around(&text, 500, 12, b"q");
         assert!(excerpt.len() <= EXCERPT_MAX_BYTES + 3 + 2 && excerpt.contains("' or 1=1"), "{excerpt}");
         assert!(!excerpt.contains('\n'));
+    }
+
+    #[test]
+    fn secrets_in_a_query_are_masked_and_the_rest_is_as_it_was() {
+        let masked = |text: &str| {
+            let request = Request {
+                method: b"GET",
+                target: text.as_bytes(),
+                headers: &[],
+                body: b"",
+                defects: crate::protocol::request::Defects::default(),
+            };
+            String::from_utf8_lossy(&target(&request)).into_owned()
+        };
+        assert_eq!(masked("/login?user=a&Password=hunter2&x=1"), "/login?user=a&Password=*&x=1");
+        assert_eq!(masked("/?api_key=k%20v"), "/?api_key=*");
+        for same in ["/a?b=c&d", "/password", "/?token", "*"] {
+            assert_eq!(masked(same), same);
+        }
     }
 
     #[test]

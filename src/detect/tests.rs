@@ -224,6 +224,37 @@ proptest::proptest! {
     }
 }
 
+#[test]
+fn a_rule_of_the_operator_is_limited_by_words_names_length_and_characters() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("own.toml");
+    let rule = r#"
+[[rule]]
+id = "own.tool"
+class = "web.rce"
+weight = 0.95
+title = "Own"
+on = ["arg"]
+words = ["frob.exe", "knit"]
+names = ["tool", "run_*"]
+need = "!"
+max = 20
+regex = '^<word>!'
+"#;
+    std::fs::write(&file, rule).unwrap();
+    let detector = detector(&format!("[detect]\nrules = [{:?}]\n", file.display().to_string()));
+    let fires = |line: &str| matches!(judge(&detector, line), Verdict::Attack(_));
+    assert!(fires("GET /?tool=frob.exe!") && fires("GET /?RUN_x=KNIT!now"));
+    for line in [
+        "GET /?other=knit!",
+        "GET /?tool=frobxexe!",
+        "GET /?tool=knit",
+        "GET /?tool=knit!and+a+text+that+is+too+long",
+    ] {
+        assert!(!fires(line), "{line}");
+    }
+}
+
 /// For each rule of form a request that fires it and one that must not.
 #[test]
 fn every_rule_of_form_fires_and_is_quiet() {

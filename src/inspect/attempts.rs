@@ -4,7 +4,7 @@ use std::net::IpAddr;
 
 use sha2::{Digest, Sha256};
 
-use crate::detect::Verdict;
+use crate::detect::{Verdict, excerpt};
 use crate::inspect::{Path, REPLY_TIMEOUT_MICROS};
 use crate::model::attempt::{
     Attempt, AttemptId, FIELD_MAX_BYTES, HttpFields, Judgement, Outcome, Transport, cut_text,
@@ -144,7 +144,7 @@ fn http_fields(request: &Request<'_>, proxied: Option<IpAddr>) -> HttpFields {
     let forwarded = request.header("x-forwarded-for").or_else(|| request.header("forwarded"));
     HttpFields {
         hostname: request.header("host").and_then(hostname),
-        url: text(request.target),
+        url: text(&excerpt::target(request)),
         method: text(request.method.get(..request.method.len().min(32)).unwrap_or_default()),
         user_agent: request.header("user-agent").map(text),
         status: None,
