@@ -111,11 +111,7 @@ impl Classifier {
 
     /// Counts one attempt.
     pub fn attempt(&mut self, attempt: Box<Attempt>) {
-        if !self.seen.is_new(attempt.id, attempt.time) {
-            self.delta.duplicates += 1;
-            return;
-        }
-        self.delta.ids.push((attempt.id, attempt.time.secs()));
+        let is_new = self.seen.is_new(attempt.id, attempt.time);
         let forwarded = attempt.http.as_ref().and_then(|http| http.forwarded.as_deref());
         let (client, grade) = attribute(&self.rules.trusted, attempt.client.ip(), forwarded, attempt.grade);
         let source = SourceKey::of(client);
@@ -129,11 +125,15 @@ impl Classifier {
         let host = attempt.http.as_ref().and_then(|http| http.hostname.as_deref());
         let (site, site_counts) = self.rules.sites.site(attempt.server, host);
         let class = attempt.judgement.class;
-        let sums = Sums {
-            attempts: 1,
-            sessions: u64::from(attempt.opens_session),
-            incidents: u64::from(self.incidents.begins(source, class, &site, attempt.time)),
-        };
+        // A copy counts nothing, but the incident that it belongs to goes on: an earlier run may have counted it.
+        let begins = self.incidents.begins(source, class, &site, attempt.time);
+        if !is_new {
+            self.delta.duplicates += 1;
+            return;
+        }
+        self.delta.ids.push((attempt.id, attempt.time.secs()));
+        let sums =
+            Sums { attempts: 1, sessions: u64::from(attempt.opens_session), incidents: u64::from(begins) };
         let headline = class.in_headline() && site_counts && label_counts && grade.is_proven();
         let key = TallyKey {
             hour: attempt.time.hour(),

@@ -150,3 +150,24 @@ fn frames(transaction: &Transaction<'_>, snapshot: &Snapshot) -> rusqlite::Resul
     }
     Ok(())
 }
+
+/// Notes what of a snapshot has no identity: observed time (without a name) and counters.
+pub fn unfinished(
+    transaction: &Transaction<'_>,
+    snapshot: &Snapshot,
+    extra: &[(Hour, &str, u64)],
+) -> rusqlite::Result<()> {
+    let mut statement = transaction.prepare_cached(
+        "INSERT INTO unfinished VALUES (?1, ?2, ?3) ON CONFLICT DO UPDATE SET value = value + excluded.value",
+    )?;
+    for (hour, watch) in &snapshot.watch {
+        statement.execute(params![hour.0, "", watch.observed_micros])?;
+        for (row, value) in watch.counters.iter().filter(|(_, value)| *value > 0) {
+            statement.execute(params![hour.0, row.name, value.cast_signed()])?;
+        }
+    }
+    for (hour, name, value) in extra.iter().filter(|(_, _, value)| *value > 0) {
+        statement.execute(params![hour.0, name, value.cast_signed()])?;
+    }
+    Ok(())
+}

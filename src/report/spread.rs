@@ -190,6 +190,7 @@ mod tests {
     use super::*;
     use crate::model::progress::{Counter, Counters};
     use crate::model::time::Hour;
+    use crate::report::writer::Mode;
     use crate::tally::{FrameKey, Snapshot};
 
     #[test]
@@ -207,7 +208,7 @@ mod tests {
         counters.add(Counter::FramesReceived, 90);
         counters.add(Counter::KernelDrops, 10);
         snapshot.add_counters(lossy, &counters);
-        store.add(&snapshot, &[], &[]).unwrap();
+        store.add(&snapshot, &[], &[], Mode::Live).unwrap();
         let span = Span { name: "x".into(), kind: None, from: Hour(0), to: Hour(200), months: None };
         let found = high(&store, &span, None).unwrap().unwrap();
         // 100 / 0.9² = 123.5, and the hour without a loss stays as it is.

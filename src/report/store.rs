@@ -8,13 +8,16 @@ use crate::model::attempt::AttemptId;
 use crate::model::period::Period;
 use crate::model::progress::CounterKind;
 use crate::model::time::{Hour, MICROS_PER_DAY, Timestamp};
+use crate::report::writer::Mode;
 use crate::report::{ReportError, insert};
 use crate::tally::Snapshot;
 
 /// Name of the store in the state folder.
 pub const FILE_NAME: &str = "gatewatch.sqlite";
 /// Format of the store; a newer one is refused, an older one brought up to date.
-const FORMAT: i64 = 3;
+const FORMAT: i64 = 4;
+/// How long another process (a report being printed) is waited for.
+const BUSY_MAX: std::time::Duration = std::time::Duration::from_secs(5);
 /// Identities are kept so long behind the newest one (contract §3).
 pub(super) const IDENTITIES_KEPT_SECS: i64 = 35 * 86_400;
 /// Bytes of one identity in a batch: the id and its second.
@@ -61,6 +64,11 @@ CREATE TABLE frames_hour (
     PRIMARY KEY (hour, site, frames)) WITHOUT ROWID;
 PRAGMA user_version = 3;
 ",
+    "
+CREATE TABLE unfinished (
+    hour INTEGER NOT NULL, name TEXT NOT NULL, value INTEGER NOT NULL, PRIMARY KEY (hour, name)) WITHOUT ROWID;
+PRAGMA user_version = 4;
+",
 ];
 
 /// The store, open for writing (by the report thread alone) or reading.
@@ -103,7 +111,7 @@ impl Store {
         let failed = |error| ReportError::Store { error, path: path.to_owned() };
         let connection = Connection::open(path).map_err(failed)?;
         let prepare = || -> rusqlite::Result<i64> {
-            connection.busy_timeout(std::time::Duration::from_secs(5))?;
+            connection.busy_timeout(BUSY_MAX)?;
             connection.pragma_update(None, "journal_mode", "WAL")?;
             // FULL: a commit is on the disk when it returns; at one a second that is affordable.
             connection.pragma_update(None, "synchronous", "FULL")?;
@@ -133,16 +141,35 @@ impl Store {
         found.is_ok()
     }
 
-    /// Opens an existing store for reading only.
+    /// Opens an existing store for reading. One that a killed process left with an unfinished log has to be recovered by
+    /// whoever reads it first, which needs to write.
     pub fn open_to_read(folder: &Path) -> Result<Self, ReportError> {
+        let reading = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+        let recovering = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+        match Self::open_existing(folder, reading) {
+            Err(ReportError::Store { error, .. })
+                if error.sqlite_error_code() == Some(rusqlite::ErrorCode::ReadOnly) =>
+            {
+                Self::open_existing(folder, recovering)
+            }
+            other => other,
+        }
+    }
+
+    fn open_existing(folder: &Path, flags: OpenFlags) -> Result<Self, ReportError> {
         let path = folder.join(FILE_NAME);
-        let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX;
         let connection = Connection::open_with_flags(&path, flags)
             .map_err(|error| ReportError::Store { error, path: path.clone() })?;
         let store = Self { connection, path };
+        store.connection.busy_timeout(BUSY_MAX).map_err(store.wrap())?;
         let found: i64 = store.ask("PRAGMA user_version", |row| row.get(0))?;
         if found > FORMAT {
             return Err(ReportError::TooNew { found, known: FORMAT, path: store.path });
+        }
+        // The version is in the first page; whether the log can be read shows only in a table. A process that was killed
+        // at once has left none.
+        if found > 0 {
+            store.ask("SELECT count(*) FROM meta", |_| Ok(()))?;
         }
         Ok(store)
     }
@@ -169,17 +196,51 @@ impl Store {
         |error| self.failed(error)
     }
 
-    /// Adds a snapshot, the lengths of the event files and extra counters, in one transaction.
+    /// Takes back the coverage and the counters of a replay that did not come to its end: it will be replayed again, and
+    /// unlike attempts they have no identity by which a second time would be seen.
+    pub fn undo_unfinished(&mut self) -> Result<(), ReportError> {
+        let path = self.path.clone();
+        let undo = |connection: &mut Connection| -> rusqlite::Result<()> {
+            let transaction = connection.transaction()?;
+            transaction.execute_batch(
+                "UPDATE watch SET observed_micros = max(0, observed_micros - (
+                     SELECT value FROM unfinished WHERE unfinished.hour = watch.hour AND name = ''))
+                 WHERE hour IN (SELECT hour FROM unfinished WHERE name = '');
+                 UPDATE counter SET value = max(0, value - (
+                     SELECT value FROM unfinished WHERE unfinished.hour = counter.hour AND unfinished.name = counter.name))
+                 WHERE (hour, name) IN (SELECT hour, name FROM unfinished);
+                 DELETE FROM unfinished;",
+            )?;
+            transaction.commit()
+        };
+        undo(&mut self.connection).map_err(|error| ReportError::Store { error, path })
+    }
+
+    /// Notes that a replay has come to its end.
+    pub fn finish_replay(&self) -> Result<(), ReportError> {
+        self.connection.execute("DELETE FROM unfinished", []).map_err(self.wrap())?;
+        Ok(())
+    }
+
+    /// Adds a snapshot, the lengths of the event files and extra counters, in one transaction. What a replay adds can be
+    /// taken back until it has come to its end.
     pub fn add(
         &mut self,
         snapshot: &Snapshot,
         files: &[(String, u64)],
         extra: &[(Hour, &str, u64)],
+        mode: Mode,
     ) -> Result<(), ReportError> {
         let path = self.path.clone();
         let failed = |error| ReportError::Store { error, path: path.clone() };
         let transaction = self.connection.transaction().map_err(failed)?;
-        insert::all(&transaction, snapshot, files, extra).and_then(|()| transaction.commit()).map_err(failed)
+        insert::all(&transaction, snapshot, files, extra)
+            .and_then(|()| match mode {
+                Mode::Live => Ok(()),
+                Mode::Replay => insert::unfinished(&transaction, snapshot, extra),
+            })
+            .and_then(|()| transaction.commit())
+            .map_err(failed)
     }
 
     /// The event files and how much of each belongs to what was committed.
@@ -344,14 +405,37 @@ mod tests {
         assert_eq!(told, None);
         for batch in 0..3_u64 {
             let ids = (0..2).map(|n| (AttemptId(batch * 10 + n), 1_000)).collect();
-            store.add(&Snapshot { ids, ..Snapshot::default() }, &[], &[]).unwrap();
+            store.add(&Snapshot { ids, ..Snapshot::default() }, &[], &[], Mode::Live).unwrap();
         }
         let ids: Vec<u64> = store.identities(3).unwrap().into_iter().map(|(id, _)| id.0).collect();
         assert_eq!(ids, [11, 20, 21]);
         let later =
             Snapshot { ids: vec![(AttemptId(99), 1_000 + IDENTITIES_KEPT_SECS + 1)], ..Snapshot::default() };
-        store.add(&later, &[], &[]).unwrap();
+        store.add(&later, &[], &[], Mode::Live).unwrap();
         assert_eq!(store.identities(100).unwrap().len(), 1, "35 days behind the newest they are forgotten");
+    }
+
+    #[test]
+    fn what_an_unfinished_replay_counted_without_identity_is_taken_back() {
+        let folder = tempfile::tempdir().unwrap();
+        let (mut store, _) = Store::open(folder.path()).unwrap();
+        let mut snapshot = Snapshot::default();
+        let mut counters = crate::model::progress::Counters::default();
+        counters.add(crate::model::progress::Counter::FramesReceived, 7);
+        snapshot.add_counters(Hour(3), &counters);
+        snapshot.add_observed(Hour(3).start(), Hour(3).start().plus_micros(5_000_000));
+        let told = |store: &Store| -> (i64, i64) {
+            let one = |sql: &str| store.connection.query_row(sql, [], |row| row.get(0)).unwrap();
+            (one("SELECT sum(observed_micros) FROM watch"), one("SELECT sum(value) FROM counter"))
+        };
+        store.add(&snapshot, &[], &[], Mode::Replay).unwrap();
+        store.finish_replay().unwrap();
+        store.add(&snapshot, &[], &[(Hour(3), "late_attempts", 2)], Mode::Replay).unwrap();
+        assert_eq!(told(&store), (10_000_000, 16));
+        store.undo_unfinished().unwrap();
+        assert_eq!(told(&store), (5_000_000, 7));
+        store.undo_unfinished().unwrap();
+        assert_eq!(told(&store), (5_000_000, 7), "once is enough");
     }
 
     #[test]

@@ -72,7 +72,8 @@ impl Writer {
     /// Opens the store and brings the event files in line with it. The second value tells of what was repaired.
     pub fn open(setup: Setup) -> Result<(Self, Vec<String>), ReportError> {
         files::make_folder(&setup.settings.directory)?;
-        let (store, told) = Store::open(&setup.state)?;
+        let (mut store, told) = Store::open(&setup.state)?;
+        store.undo_unfinished()?;
         store.set_meta("provenance", &serde_json::to_string(&setup.provenance).unwrap_or_default())?;
         let mut writer = Self {
             lengths: store.event_files()?.into_iter().collect(),
@@ -131,7 +132,7 @@ impl Writer {
             (hour, "late_attempts", snapshot.late),
             (hour, "duplicate_attempts", snapshot.duplicates),
         ];
-        self.store.add(snapshot, &lengths, &extra)?;
+        self.store.add(snapshot, &lengths, &extra, self.setup.mode)?;
         self.lengths.extend(lengths);
         let hours: BTreeSet<Hour> =
             snapshot.rows.keys().map(|key| key.hour).chain(snapshot.watch.keys().copied()).collect();
@@ -170,7 +171,10 @@ impl Writer {
     /// The end: a replay closes everything, live capture leaves open periods open.
     pub fn finish(&mut self) -> Result<(), ReportError> {
         match self.setup.mode {
-            Mode::Replay => self.close_all(self.open.iter().copied().collect()),
+            Mode::Replay => {
+                self.close_all(self.open.iter().copied().collect())?;
+                self.store.finish_replay()
+            }
             Mode::Live => self.refresh_open(),
         }
     }
