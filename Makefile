@@ -53,7 +53,7 @@ test-packages: packages
 	have ip iproute2
 	have curl curl
 	have ethtool ethtool
-	have python3 python3-minimal
+	have python3 python3
 	have systemd-analyze systemd
 	have /lib/systemd/systemd systemd-sysv
 	have systemd-nspawn systemd-container

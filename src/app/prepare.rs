@@ -42,6 +42,7 @@ pub fn provenance(settings: &Settings, config_hash: &str, detector: &Detector, g
         config_hash: config_hash.to_owned(),
         version: env!("CARGO_PKG_VERSION").to_owned(),
         home: settings.origin.home.clone(),
+        addresses: geo.addresses(),
         home_declared: !settings.origin.home.is_empty() || !settings.origin.home_networks.is_empty(),
         sites: settings.site.iter().map(|site| site.name.clone()).collect(),
     }

@@ -3,7 +3,7 @@
 //! A file is read into memory, never mapped: a mapped file that is overwritten in place kills the process. What a
 //! database does not tell stays "not determined". An error during a look-up is an unknown origin and a counter.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::fmt::Write;
 use std::net::IpAddr;
 use std::path::{Path, PathBuf};
@@ -230,6 +230,32 @@ impl Database {
         }
     }
 
+    /// IPv4 addresses that it locates in each country: the base rate of a share. Empty for a database without countries.
+    pub fn addresses(&self) -> BTreeMap<String, u64> {
+        let mut found = BTreeMap::new();
+        // Thousands of networks share one record: each is decoded once.
+        let mut codes: HashMap<Option<usize>, Option<Country>, ahash::RandomState> = HashMap::default();
+        let Ok(networks) = "0.0.0.0/0"
+            .parse()
+            .map_err(|_| ())
+            .and_then(|all| self.reader.within(all, maxminddb::WithinOptions::default()).map_err(|_| ()))
+        else {
+            return found;
+        };
+        for result in networks.flatten() {
+            let Ok(network) = result.network() else { continue };
+            let code = *codes.entry(result.offset()).or_insert_with(|| {
+                result.decode::<Record<'_>>().ok().flatten().and_then(|record| record.country())
+            });
+            if let Some(code) = code {
+                let host_bits = if network.is_ipv4() { 32_u8 } else { 128 }.saturating_sub(network.prefix());
+                let addresses = 1_u64 << host_bits.min(32);
+                *found.entry(Place::from_database(code).code().to_owned()).or_default() += addresses;
+            }
+        }
+        found
+    }
+
     fn fill(&self, address: IpAddr, origin: &mut Origin) -> Result<(), maxminddb::MaxMindDbError> {
         let result = self.reader.lookup(address)?;
         let Some(record) = result.decode::<Record<'_>>()? else { return Ok(()) };
@@ -283,6 +309,11 @@ impl Geo {
         self.errors
     }
 
+    /// IPv4 addresses by country, of the database that decides.
+    pub fn addresses(&self) -> BTreeMap<String, u64> {
+        self.databases.first().map(Database::addresses).unwrap_or_default()
+    }
+
     /// Origin of a source.
     pub fn origin(&mut self, source: SourceKey) -> Arc<Origin> {
         if let Some(known) = self.recent.get(&source) {
@@ -314,6 +345,16 @@ impl Geo {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn addresses_of_every_country_are_told_and_add_up_to_most_of_the_routed_ones() {
+        let addresses = Database::embedded().unwrap().addresses();
+        let all: u64 = addresses.values().sum();
+        assert!((3_000_000_000..=1 << 32).contains(&all), "{all}");
+        let share = |code: &str| addresses[code] as f64 / all as f64;
+        assert!((0.3..0.6).contains(&share("US")) && (0.05..0.2).contains(&share("CN")), "{}", share("US"));
+        assert!(addresses.len() > 200);
+    }
 
     #[test]
     fn the_embedded_database_knows_countries_of_both_families() {

@@ -110,12 +110,13 @@ fn origins(report: &Report) -> Output {
         "sessions",
         "incidents",
         "share",
+        "base_rate",
         "sources",
     ]);
     for row in &report.origins {
         let mut fields = vec![row.kind.to_owned(), row.code.clone(), row.name.clone()];
         fields.extend(numbers(&row.counts));
-        fields.extend([optional(row.share), optional(row.sources)]);
+        fields.extend([optional(row.share), optional(row.base_rate), optional(row.sources)]);
         table.row(&fields);
     }
     Output { suffix: ".origins.csv".into(), content: table.into_text() }

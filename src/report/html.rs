@@ -127,7 +127,7 @@ fn origins(report: &Report) -> Markup {
                 caption { "Origins, according to the IP addresses" }
                 thead { tr {
                     th scope="col" { "Country" } th scope="col" { "Attempts" } th scope="col" { "In the headline" }
-                    th scope="col" { "Share" } th scope="col" { "Sources" }
+                    th scope="col" { "Share" } th scope="col" { "Of all addresses" } th scope="col" { "Sources" }
                 } }
                 tbody {
                     @for row in &report.origins {
@@ -135,6 +135,7 @@ fn origins(report: &Report) -> Markup {
                             td { (safe(&row.name)) " (" (safe(&row.code)) ")" }
                             td { (grouped(row.counts.attempts)) } td { (grouped(row.counts.headline_attempts)) }
                             td { @if let Some(share) = row.share { (format!("{:.1} %", share * 100.0)) } @else { "–" } }
+                            td { @if let Some(rate) = row.base_rate { (format!("{:.1} %", rate * 100.0)) } @else { "–" } }
                             td { @if let Some(sources) = row.sources { (grouped(sources)) } @else { "–" } }
                         }
                     }

@@ -1,5 +1,7 @@
 //! What made the numbers: databases, detectors, settings.
 
+use std::collections::BTreeMap;
+
 use serde::{Deserialize, Serialize};
 
 /// A database that attributed tallies, as reports name it.
@@ -33,6 +35,19 @@ pub struct Provenance {
     pub home: Vec<String>,
     /// Whether a home (countries or networks) is declared, so that there is an overseas.
     pub home_declared: bool,
+    /// IPv4 addresses by country, of the database that decides.
+    #[serde(default)]
+    pub addresses: BTreeMap<String, u64>,
     /// Names of the configured sites; empty where every responder is one.
     pub sites: Vec<String>,
+}
+
+impl Provenance {
+    /// The part of the located IPv4 addresses that are in a country, 0 to 1: what share it would have if every address
+    /// attacked alike.
+    pub fn base_rate(&self, country: &str) -> Option<f64> {
+        let all: u64 = self.addresses.values().sum();
+        let of_country = self.addresses.get(country)?;
+        (all > 0).then(|| crate::report::summary::share(*of_country, all))
+    }
 }

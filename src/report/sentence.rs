@@ -93,6 +93,15 @@ pub fn certainty(report: &Report) -> Vec<String> {
             high * 100.0
         ));
     }
+    if let Some(top) = &headline.top_country
+        && let Some(rate) = top.base_rate
+    {
+        told.push(format!(
+            "Of the addresses that the database locates, {:.1} per cent are in {}.",
+            rate * 100.0,
+            countries::in_sentence(&top.code)
+        ));
+    }
     if let Some(top) = &headline.top_source {
         told.push(format!(
             "The largest source, {} ({}), sent {:.1} per cent of the attempts.",

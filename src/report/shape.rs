@@ -95,6 +95,8 @@ pub struct TopCountry {
     pub share: f64,
     /// 95 per cent interval of the share, bootstrapped over sources; `null` where fewer than two sources are known.
     pub interval: Option<[f64; 2]>,
+    /// Its part of the IPv4 addresses that the database locates, 0 to 1.
+    pub base_rate: Option<f64>,
 }
 
 /// The headline.
@@ -178,6 +180,8 @@ pub struct OriginRow {
     pub counts: Counts,
     /// Its part of the overseas attempts (of all located ones where no home is declared); `null` for a row outside the base.
     pub share: Option<f64>,
+    /// The country's part of the IPv4 addresses that the database locates, 0 to 1.
+    pub base_rate: Option<f64>,
     /// Distinct sources.
     pub sources: Option<u64>,
 }

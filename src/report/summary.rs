@@ -141,12 +141,15 @@ pub fn build(
     Ok(report)
 }
 
-/// Fills in how far the numbers may be off.
+/// Fills in how far the numbers may be off, and what they would be by chance.
 fn spread_out(
     report: &mut Report,
     (store, span, site): (&Store, &Span, Option<&str>),
     provenance: &Provenance,
 ) -> Result<(), ReportError> {
+    for row in &mut report.origins {
+        row.base_rate = provenance.base_rate(&row.code);
+    }
     if let Some(high) = spread::high(store, span, site)? {
         let from = |low: u64, high: u64| Some([low, high.max(low)]);
         report.totals.interval = from(report.totals.attempts, high.attempts);
@@ -256,6 +259,7 @@ impl Tables {
                     name: countries::name(code).to_owned(),
                     counts: *counts,
                     share: (is_country && base > 0 && part > 0).then(|| share(part, base)),
+                    base_rate: None,
                     sources: sources.by_place.get(code).copied(),
                 }
             })
@@ -312,6 +316,7 @@ fn headline(
             attempts: part(row),
             share: row.share.unwrap_or(0.0),
             interval: None,
+            base_rate: provenance.base_rate(&row.code),
         }),
         lower_bound: false,
     }
