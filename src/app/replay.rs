@@ -59,10 +59,9 @@ pub fn run(settings: &Settings, config_hash: &str, inputs: &[PathBuf], output: &
     let mut replayed = replay(&paths, &settings.capture.filter, &mut inspector, &stop);
     inspector.finish();
     drop(inspector);
-    let writer = stages.join().map_err(Fatal::Io)?;
-    for (_, hash) in fresh.files.iter().filter(|(_, hash)| !hash.is_empty()) {
-        writer.remember_input(hash).map_err(|error| prepare::unwritable(&error))?;
-    }
+    let mut writer = stages.join().map_err(Fatal::Io)?;
+    let hashes = fresh.files.iter().map(|(_, hash)| hash.as_str()).filter(|hash| !hash.is_empty());
+    writer.finish_replay(hashes).map_err(|error| prepare::unwritable(&error))?;
     say_last_word(&writer)?;
     complaints.append(&mut replayed.complaints);
     finish(&Replayed { files: replayed.files, complaints }, fresh.known)
@@ -94,9 +93,7 @@ fn not_replayed_before(
         }
         match hash_of(&path) {
             Ok(hash) => {
-                let known = store
-                    .as_ref()
-                    .is_some_and(|store| store.meta(&format!("input:{hash}")).ok().flatten().is_some());
+                let known = store.as_ref().is_some_and(|store| store.has_counted(&hash));
                 if known || fresh.files.iter().any(|(_, other)| *other == hash) {
                     tracing::info!(file = %path.display(), "counted already in this folder, passed over");
                     fresh.known += 1;

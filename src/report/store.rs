@@ -20,6 +20,8 @@ const FORMAT: i64 = 4;
 const BUSY_MAX: std::time::Duration = std::time::Duration::from_secs(5);
 /// Identities are kept so long behind the newest one (contract §3).
 pub(super) const IDENTITIES_KEPT_SECS: i64 = 35 * 86_400;
+/// What the keys of counted capture files begin with.
+const INPUT: &str = "input:";
 /// Bytes of one identity in a batch: the id and its second.
 pub(super) const IDENTITY_BYTES: usize = 16;
 
@@ -216,10 +218,25 @@ impl Store {
         undo(&mut self.connection).map_err(|error| ReportError::Store { error, path })
     }
 
-    /// Notes that a replay has come to its end.
-    pub fn finish_replay(&self) -> Result<(), ReportError> {
-        self.connection.execute("DELETE FROM unfinished", []).map_err(self.wrap())?;
-        Ok(())
+    /// Notes that a replay has come to its end, and remembers the capture files it counted by their hashes: both or neither,
+    /// or a file would be counted again without what was counted of it being taken back.
+    pub fn finish_replay<'h>(&mut self, hashes: impl Iterator<Item = &'h str>) -> Result<(), ReportError> {
+        let path = self.path.clone();
+        let finish = |connection: &mut Connection| -> rusqlite::Result<()> {
+            let transaction = connection.transaction()?;
+            transaction.execute("DELETE FROM unfinished", [])?;
+            for hash in hashes {
+                transaction
+                    .execute("INSERT OR REPLACE INTO meta VALUES (?1, '')", [format!("{INPUT}{hash}")])?;
+            }
+            transaction.commit()
+        };
+        finish(&mut self.connection).map_err(|error| ReportError::Store { error, path })
+    }
+
+    /// Whether a capture file was counted whole, by its hash.
+    pub fn has_counted(&self, hash: &str) -> bool {
+        self.meta(&format!("{INPUT}{hash}")).ok().flatten().is_some()
     }
 
     /// Adds a snapshot, the lengths of the event files and extra counters, in one transaction. What a replay adds can be
@@ -429,7 +446,8 @@ mod tests {
             (one("SELECT sum(observed_micros) FROM watch"), one("SELECT sum(value) FROM counter"))
         };
         store.add(&snapshot, &[], &[], Mode::Replay).unwrap();
-        store.finish_replay().unwrap();
+        store.finish_replay(["abc"].into_iter()).unwrap();
+        assert!(store.has_counted("abc") && !store.has_counted("abd"));
         store.add(&snapshot, &[], &[(Hour(3), "late_attempts", 2)], Mode::Replay).unwrap();
         assert_eq!(told(&store), (10_000_000, 16));
         store.undo_unfinished().unwrap();

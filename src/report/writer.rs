@@ -106,9 +106,9 @@ impl Writer {
         self.store.identities(limit)
     }
 
-    /// Remembers that a capture file, known by its hash, was counted whole.
-    pub fn remember_input(&self, sha256: &str) -> Result<(), ReportError> {
-        self.store.set_meta(&format!("input:{sha256}"), "")
+    /// The very end of a replay: what it counted stays, and its capture files, known by their hashes, count no more.
+    pub fn finish_replay<'h>(&mut self, hashes: impl Iterator<Item = &'h str>) -> Result<(), ReportError> {
+        self.store.finish_replay(hashes)
     }
 
     /// Takes new settings and provenance after a reload. The folders stay.
@@ -171,10 +171,7 @@ impl Writer {
     /// The end: a replay closes everything, live capture leaves open periods open.
     pub fn finish(&mut self) -> Result<(), ReportError> {
         match self.setup.mode {
-            Mode::Replay => {
-                self.close_all(self.open.iter().copied().collect())?;
-                self.store.finish_replay()
-            }
+            Mode::Replay => self.close_all(self.open.iter().copied().collect()),
             Mode::Live => self.refresh_open(),
         }
     }
