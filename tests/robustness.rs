@@ -27,6 +27,7 @@ use proptest::prelude::*;
 #[allow(dead_code, reason = "shared by all tests")]
 mod support;
 
+use support::generator::capture::CaptureWriter;
 use support::generator::frames::Link as FileLink;
 use support::generator::plan::Plan;
 use support::generator::schedule::Schedule;
@@ -168,6 +169,30 @@ fn every_file_of_a_corpus_is_survived() {
         _ = std::fs::remove_dir_all(out.path().join(index.to_string()));
     }
     eprintln!("{} files survived", files.len());
+}
+
+/// Two packets may claim decades between them: the work must follow the packets, not the calendar.
+#[test]
+fn a_capture_that_claims_decades_is_reported_where_it_has_packets() {
+    let mut writer = CaptureWriter::begin(Vec::new(), FileLink::Ethernet).expect("memory");
+    for (time, frame) in [0, 2_100_000_000_000_000].into_iter().zip(real_frames()) {
+        let packet = frame[FileLink::Ethernet.header(&frame).len()..].to_vec();
+        writer.write(&(time, packet)).expect("memory");
+    }
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    let file = folder.path().join("decades.pcap");
+    std::fs::write(&file, writer.end().expect("memory")).expect("written");
+    let out = folder.path().join("out");
+    let mut command = Command::new(env!("CARGO_BIN_EXE_gatewatch"));
+    command.args(["replay", "-o"]).args([&out, &file]);
+    let ended = run(command, b"", FILE_PATIENCE);
+    assert_eq!(ended.code, Some(0), "{}", ended.stderr);
+    let reports = std::fs::read_dir(&out).expect("a folder").flatten().map(|entry| entry.file_name());
+    let mut reports: Vec<String> = reports.filter_map(|name| name.into_string().ok()).collect();
+    reports.retain(|name| Path::new(name).extension().is_some_and(|ending| ending == "json"));
+    reports.sort();
+    let wanted = ["1970-01-01", "1970-01", "1970", "2036-07-18", "2036-07", "2036"];
+    assert_eq!(reports, wanted.map(|period| format!("report-{period}.json")).as_slice());
 }
 
 fn walk(folder: &Path, files: &mut Vec<PathBuf>) {

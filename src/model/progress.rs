@@ -96,6 +96,11 @@ impl Default for Counters {
 }
 
 impl Counters {
+    /// Whether nothing was counted.
+    pub fn is_empty(&self) -> bool {
+        self.0.iter().all(|value| *value == 0)
+    }
+
     /// Adds `n` to a counter.
     pub fn add(&mut self, counter: Counter, n: u64) {
         if let Some(value) = self.0.get_mut(counter as usize) {

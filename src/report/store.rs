@@ -300,10 +300,17 @@ impl Store {
 
     /// Every hour that holds counts or was watched.
     pub fn hours(&self) -> Result<Vec<Hour>, ReportError> {
+        self.hours_of("SELECT hour FROM watch UNION SELECT DISTINCT hour FROM tally ORDER BY 1")
+    }
+
+    /// Every hour that holds counts of attempts or of packets.
+    pub fn busy_hours(&self) -> Result<Vec<Hour>, ReportError> {
+        self.hours_of("SELECT DISTINCT hour FROM counter UNION SELECT DISTINCT hour FROM tally ORDER BY 1")
+    }
+
+    fn hours_of(&self, query: &str) -> Result<Vec<Hour>, ReportError> {
         let read = || -> rusqlite::Result<Vec<Hour>> {
-            let mut statement = self
-                .connection
-                .prepare("SELECT hour FROM watch UNION SELECT DISTINCT hour FROM tally ORDER BY 1")?;
+            let mut statement = self.connection.prepare(query)?;
             statement.query_map([], |row| Ok(Hour(row.get(0)?)))?.collect()
         };
         read().map_err(self.wrap())

@@ -95,7 +95,11 @@ impl Writer {
         };
         let mut repaired: Vec<String> = told.into_iter().collect();
         repaired.extend(writer.repair_events()?);
-        for hour in writer.store.hours()? {
+        let hours = match writer.setup.mode {
+            Mode::Live => writer.store.hours()?,
+            Mode::Replay => writer.store.busy_hours()?,
+        };
+        for hour in hours {
             writer.note_hour(hour)?;
         }
         Ok((writer, repaired))
@@ -134,8 +138,11 @@ impl Writer {
         ];
         self.store.add(snapshot, &lengths, &extra, self.setup.mode)?;
         self.lengths.extend(lengths);
+        // A capture file may claim to span decades: periods in which it holds no packet get no report of their own.
+        let live = self.setup.mode == Mode::Live;
+        let watched = snapshot.watch.iter().filter(|(_, watch)| live || !watch.counters.is_empty());
         let hours: BTreeSet<Hour> =
-            snapshot.rows.keys().map(|key| key.hour).chain(snapshot.watch.keys().copied()).collect();
+            snapshot.rows.keys().map(|key| key.hour).chain(watched.map(|(hour, _)| *hour)).collect();
         for hour in hours {
             self.note_hour(hour)?;
         }
@@ -360,7 +367,9 @@ impl Writer {
             report.corrects = before.map(|closed| format!("{}.json", stem(period, closed.version)));
             let sealed = format::seal(&report);
             self.write_report(&report, &sealed, &stem(period, version))?;
-            remove_open(&directory, period);
+            if self.setup.mode == Mode::Live {
+                remove_open(&directory, period);
+            }
             self.store.close(period, &Closed { version, sha256: format::hash_of(&sealed) })?;
         }
         self.open.remove(&period);
