@@ -33,6 +33,8 @@ pub enum Transport {
     Tcp,
     /// UDP
     Udp,
+    /// ICMP or `ICMPv6`
+    Icmp,
 }
 
 impl Transport {
@@ -41,6 +43,7 @@ impl Transport {
         match self {
             Self::Tcp => "TCP",
             Self::Udp => "UDP",
+            Self::Icmp => "ICMP",
         }
     }
 
@@ -49,6 +52,7 @@ impl Transport {
         match self {
             Self::Tcp => 6,
             Self::Udp => 17,
+            Self::Icmp => 1,
         }
     }
 }

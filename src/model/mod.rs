@@ -5,6 +5,7 @@
 
 pub mod attempt;
 pub mod class;
+pub mod contact;
 pub mod frame;
 pub mod grade;
 pub mod origin;

@@ -1,0 +1,96 @@
+//! The records that cross the channel besides attempts: what became of a first contact or of a presented credential,
+//! and the count of one second of a flood. Owned and bounded, like [`crate::model::attempt::Attempt`].
+
+use std::net::{IpAddr, SocketAddr};
+
+use crate::model::attempt::{AttemptId, Transport};
+use crate::model::class::Class;
+use crate::model::grade::Grade;
+use crate::model::time::Timestamp;
+
+/// One act that is an attack only in company: it is judged by source, in the classifier.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Contact {
+    /// Identity, made as that of an attempt: the same act seen twice counts once.
+    pub id: AttemptId,
+    /// Time of the act's first byte.
+    pub time: Timestamp,
+    /// Who acted.
+    pub client: SocketAddr,
+    /// Upon whom. Port 0 for ICMP.
+    pub server: SocketAddr,
+    /// Transport.
+    pub transport: Transport,
+    /// Application protocol as EVE names it, where one was recognised.
+    pub app_proto: Option<&'static str>,
+    /// Number of the conversation.
+    pub flow_id: u64,
+    /// Grade measured from the conversation.
+    pub grade: Grade,
+    /// Frames that had to arrive for it to be seen; at least 1.
+    pub frames: u16,
+    /// What it was.
+    pub act: Act,
+}
+
+/// What a contact was, and what became of it.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum Act {
+    /// A first contact of source, destination and port.
+    Touched(Touched),
+    /// A credential was presented.
+    Login(Login),
+}
+
+/// The answer to a first contact. Negative answers are what scans are judged by.
+#[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
+pub enum Touched {
+    /// The server answered: a completed handshake, a reply datagram.
+    Answered,
+    /// RST, or ICMP port unreachable.
+    Refused,
+    /// ICMP host, network or administratively unreachable.
+    Unreachable,
+    /// Nothing came back in time.
+    Silent,
+    /// A segment that no honest host sends first: FIN, NULL, XMAS, a bare ACK; its TCP flags.
+    Stealth(u8),
+}
+
+/// A credential and its fate.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Login {
+    /// Class of the protocol it was presented in: one of `auth.*`.
+    pub class: Class,
+    /// Whether the server accepted it.
+    pub accepted: bool,
+    /// Keyed hash of the account name, where it was seen in clear; the name itself is not kept.
+    pub account: Option<u64>,
+    /// Whether this was inferred from lengths and times, not read from a reply.
+    pub inferred: bool,
+}
+
+/// One second of a flood upon one victim, sent instead of contacts so that forged sources fill no table.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Surge {
+    /// Begin of the second.
+    pub time: Timestamp,
+    /// The victim.
+    pub victim: IpAddr,
+    /// Its port, where the flood aims at one; else 0.
+    pub port: u16,
+    /// Transport.
+    pub transport: Transport,
+    /// One of `dos.*`.
+    pub class: Class,
+    /// What floods: `syn`, `udp`, `icmp`, …
+    pub kind: &'static str,
+    /// Packets of it in this second.
+    pub packets: u64,
+    /// Bytes of them on the wire.
+    pub bytes: u64,
+    /// Estimate of distinct source addresses in this second.
+    pub sources: u32,
+    /// The source, where a completed handshake proves it; else the origin is not provable.
+    pub source: Option<IpAddr>,
+}
