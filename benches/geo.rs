@@ -9,11 +9,15 @@
     reason = "a bench"
 )]
 
+use std::fmt::Write;
 use std::net::{IpAddr, Ipv4Addr};
 
 use divan::Bencher;
 use divan::counter::ItemsCount;
-use gatewatch::classify::geo::{Database, Geo};
+use gatewatch::classify::database::Database;
+use gatewatch::classify::geo::Geo;
+use gatewatch::classify::infrastructure::Lists;
+use gatewatch::model::origin::Infrastructure;
 use gatewatch::model::place::SourceKey;
 
 fn main() {
@@ -25,6 +29,17 @@ const LOOK_UPS: u32 = 10_000;
 
 fn geo() -> Geo {
     Geo::new(vec![Database::embedded().unwrap()])
+}
+
+/// Two databases, and a million networks in a list.
+fn full() -> Geo {
+    let mut lists = Lists::default();
+    let mut text = String::new();
+    for number in 0..1_000_000 {
+        let _ = writeln!(text, "{}", address(number));
+    }
+    lists.add(Infrastructure::Tor, &text).unwrap();
+    Geo::new(vec![Database::embedded().unwrap(), Database::embedded().unwrap()]).with_lists(lists.sorted())
 }
 
 /// Addresses spread over all of IPv4.
@@ -43,9 +58,10 @@ fn hot(bencher: Bencher<'_, '_>, sources: u32) {
     });
 }
 
-#[divan::bench]
-fn cold(bencher: Bencher<'_, '_>) {
-    let mut geo = geo();
+/// With the embedded database alone, and with a second opinion and a full list.
+#[divan::bench(args = ["alone", "full"])]
+fn cold(bencher: Bencher<'_, '_>, with: &str) {
+    let mut geo = if with == "full" { full() } else { geo() };
     let mut number = 0;
     bencher.counter(ItemsCount::new(LOOK_UPS)).bench_local(|| {
         for _ in 0..LOOK_UPS {

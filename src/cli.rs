@@ -64,6 +64,8 @@ pub enum Command {
     },
     /// Print a report from the store, or from folders of reports.
     Report(ReportArgs),
+    /// Count the sources of a period anew by another country database, and print what the database alone moves.
+    Recount(RecountArgs),
     /// Ask the running daemon for its state; exit 0 only if it is capturing.
     Status {
         /// Where the settings are (for the socket's path).
@@ -152,7 +154,39 @@ pub struct ReportArgs {
     /// One site only.
     #[arg(long, value_name = "NAME")]
     pub site: Option<String>,
+    /// For the public: no addresses, no texts of attackers, rows of fewer than so many sources put together.
+    #[arg(long, value_name = "SOURCES", num_args = 0..=1, default_missing_value = "5")]
+    pub public: Option<u64>,
     /// text | json | csv | html | md
+    #[arg(long, value_name = "FORMAT", default_value = "text")]
+    pub format: String,
+    /// File to write, instead of standard output.
+    #[arg(short, long, value_name = "FILE")]
+    pub output: Option<PathBuf>,
+    /// Report folder whose store is read (one that a replay wrote, or state.directory), instead of state.directory.
+    #[arg(long, value_name = "DIR")]
+    pub from_dir: Option<PathBuf>,
+}
+
+/// What to count anew.
+#[derive(Args, Debug)]
+pub struct RecountArgs {
+    /// Where the settings are: what is home, and the folder of the store.
+    #[command(flatten)]
+    pub config: ConfigArg,
+    /// The other country database (.mmdb).
+    #[arg(long, value_name = "FILE")]
+    pub geo: PathBuf,
+    /// A month: 2012-06.
+    #[arg(long, value_name = "YYYY-MM", group = "recounted")]
+    pub month: Option<String>,
+    /// A year: 2012.
+    #[arg(long, value_name = "YYYY", group = "recounted")]
+    pub year: Option<String>,
+    /// A day: 2012-06-30.
+    #[arg(long, value_name = "YYYY-MM-DD", group = "recounted")]
+    pub day: Option<String>,
+    /// text | json
     #[arg(long, value_name = "FORMAT", default_value = "text")]
     pub format: String,
     /// File to write, instead of standard output.

@@ -12,6 +12,9 @@ use crate::model::progress::Progress;
 /// one worker can be made to emit.
 pub const CHANNEL_RECORDS: usize = 8_192;
 
+/// Those of a replay, which waits where the channel is full and so keeps it full: 4 MiB at most.
+pub const REPLAY_RECORDS: usize = 2_048;
+
 /// What crosses.
 #[derive(Debug)]
 pub enum Record {
@@ -50,6 +53,11 @@ impl Outbox {
     /// The sending end of worker number `worker`.
     pub const fn new(sender: Sender<Parcel>, worker: usize, when_full: WhenFull) -> Self {
         Self { sender, worker, when_full }
+    }
+
+    /// From now on waits where the channel is full: capture has ended.
+    pub const fn wait_when_full(&mut self) {
+        self.when_full = WhenFull::Wait;
     }
 
     /// Sends a record; gives it back where the channel is full (and the policy is to drop) or gone.

@@ -7,7 +7,7 @@ mod attempts;
 use std::collections::VecDeque;
 use std::sync::Arc;
 
-use crate::capture::Sink;
+use crate::capture::{Lost, Sink};
 use crate::decode::{self, Payload, transport};
 use crate::detect::{Detector, Scratch};
 use crate::handoff::{Outbox, Record};
@@ -70,9 +70,14 @@ pub struct Inspector {
     /// Counted on this side of the table since the last progress.
     counters: Counters,
     frames_untold: u64,
+    /// Time as conversations count it: it never goes back and does not jump when the clock is set.
     now: Option<Timestamp>,
     hour: Hour,
     observed: Option<(Timestamp, Timestamp)>,
+    /// Whether the clock was set since the last progress.
+    stepped: bool,
+    /// Microseconds down that make no whole second yet.
+    down_micros: i64,
 }
 
 /// What the consumer side needs.
@@ -82,6 +87,8 @@ pub struct Path {
     scratch: Scratch,
     outbox: Outbox,
     counters: Counters,
+    /// What `now` is ahead of the clock, by the times that the clock was set back.
+    skew_micros: i64,
     /// When each conversation with an awaited reply is due, earliest first.
     due: VecDeque<(Timestamp, FlowRef)>,
 }
@@ -101,6 +108,7 @@ impl Inspector {
             scratch: Scratch::default(),
             outbox,
             counters: Counters::default(),
+            skew_micros: 0,
             due: VecDeque::new(),
         };
         Self {
@@ -112,18 +120,24 @@ impl Inspector {
             now: None,
             hour: Hour::default(),
             observed: None,
+            stepped: false,
+            down_micros: 0,
         }
     }
 
-    /// The end of the input: judges what is half read, hands everything on.
+    /// The end of the input: judges what is half read, hands everything on. The classifier still reads, and nothing is
+    /// captured any more that waiting for it could hold up.
     pub fn finish(&mut self) {
-        let now = self.now.unwrap_or_default();
+        self.path.outbox.wait_when_full();
         self.fragments.finish(&mut self.counters);
-        self.table.finish(now, &mut self.path);
-        self.progress(now);
+        self.table.finish(self.now.unwrap_or_default(), &mut self.path);
+        match self.now {
+            Some(now) => self.progress(now),
+            None => self.heartbeat(),
+        }
     }
 
-    /// Moves packet time on; hours are told apart before the first frame of the next one is counted.
+    /// Moves time on; hours are told apart before the first frame of the next one is counted.
     fn advance(&mut self, time: Timestamp) -> Timestamp {
         let now = match self.now {
             Some(known) if time < known => {
@@ -132,10 +146,11 @@ impl Inspector {
             }
             _ => time,
         };
+        let hour = self.path.by_clock(now).hour();
         if self.now.is_none() {
-            self.hour = now.hour();
+            self.hour = hour;
         }
-        if now.hour() != self.hour || self.frames_untold >= PROGRESS_FRAMES {
+        if hour != self.hour || self.frames_untold >= PROGRESS_FRAMES {
             self.progress(now);
         }
         self.now = Some(now);
@@ -162,21 +177,41 @@ impl Inspector {
     fn progress(&mut self, now: Timestamp) {
         self.settle(now);
         self.counters.merge(&self.path.counters.take());
-        let told =
-            Progress { now, observed: self.observed.take(), hour: self.hour, counters: self.counters.take() };
+        let now = self.path.by_clock(now);
+        let told = Progress {
+            now,
+            stepped: std::mem::take(&mut self.stepped),
+            observed: self.observed.take(),
+            hour: self.hour,
+            counters: self.counters.take(),
+        };
         self.frames_untold = 0;
         self.hour = now.hour();
         if let Err(Record::Progress(kept)) = self.path.outbox.send(Record::Progress(Box::new(told))) {
             self.counters.merge(&kept.counters);
             self.observed = kept.observed;
+            self.stepped = kept.stepped;
         }
         self.path.detector = self.path.detectors.current();
+    }
+
+    /// Tells that this worker lives while nothing can be dated: what it counted is kept for the first hour that can.
+    fn heartbeat(&self) {
+        let told = Progress {
+            now: Timestamp::default(),
+            stepped: false,
+            observed: None,
+            hour: Hour::default(),
+            counters: Counters::default(),
+        };
+        // One that a full channel refuses is followed by the next.
+        let _ = self.path.outbox.send(Record::Progress(Box::new(told)));
     }
 }
 
 impl Sink for Inspector {
     fn frame(&mut self, frame: &Frame<'_>) {
-        let now = self.advance(frame.time);
+        let now = self.advance(frame.time.plus_micros(self.path.skew_micros));
         self.frames_untold += 1;
         self.counters.count(Counter::FramesReceived);
         self.counters.add(Counter::BytesReceived, u64::from(frame.length));
@@ -215,15 +250,38 @@ impl Sink for Inspector {
         });
     }
 
-    fn lost(&mut self, kernel: u64, interface: u64) {
-        self.counters.add(Counter::KernelDrops, kernel);
-        self.counters.add(Counter::InterfaceDrops, interface);
+    fn down(&mut self, micros: i64) {
+        let sum = self.down_micros.saturating_add(micros.max(0));
+        self.counters.add(Counter::InterfaceDownSeconds, (sum / MICROS_PER_SEC).unsigned_abs());
+        self.down_micros = sum % MICROS_PER_SEC;
     }
 
-    fn tick(&mut self, now: Timestamp) {
-        let now = self.now.map_or(now, |known| known.max(now));
+    fn lost(&mut self, lost: Lost) {
+        self.counters.add(Counter::KernelDrops, lost.kernel);
+        self.counters.add(Counter::InterfaceDrops, lost.interface);
+        self.counters.add(Counter::ClockUnset, lost.undated);
+    }
+
+    fn stepped(&mut self, to: Timestamp) {
+        let Some(now) = self.now else { return };
+        // What was counted before the step belongs to the hour before it.
+        self.progress(now);
+        self.path.skew_micros = now.micros_since(to);
+        self.hour = to.hour();
+        self.stepped = true;
+    }
+
+    fn tick(&mut self, now: Option<Timestamp>) {
+        let now = match (now, self.now) {
+            (Some(now), known) => {
+                let now = now.plus_micros(self.path.skew_micros);
+                known.map_or(now, |known| known.max(now))
+            }
+            (None, Some(known)) => known,
+            (None, None) => return self.heartbeat(),
+        };
         if self.now.is_none() {
-            self.hour = now.hour();
+            self.hour = self.path.by_clock(now).hour();
         }
         self.now = Some(now);
         self.fragments.expire(now, &mut self.counters);
@@ -233,16 +291,25 @@ impl Sink for Inspector {
 }
 
 impl Path {
+    /// What the clock shows at a time as conversations count it.
+    const fn by_clock(&self, time: Timestamp) -> Timestamp {
+        time.plus_micros(self.skew_micros.saturating_neg())
+    }
+
     /// Hands on the awaited attempts of a conversation that `is_ready` picks.
     fn release(&mut self, view: &View, state: &mut FlowState, is_ready: impl Fn(&Awaited) -> bool) {
         for awaited in state.awaited.extract_if(.., |awaited| is_ready(awaited)) {
-            let mut attempt = awaited.attempt;
-            attempt.grade = view.grade;
-            self.emit(attempt);
+            self.emit(awaited.attempt, view);
         }
     }
 
-    fn emit(&mut self, attempt: Box<Attempt>) {
+    /// Hands on an attempt with what its conversation proves by now.
+    fn emit(&mut self, mut attempt: Box<Attempt>, view: &View) {
+        attempt.grade = view.grade;
+        attempt.one_sided = view.one_sided;
+        if view.one_sided {
+            self.counters.count(Counter::AttemptsOneSided);
+        }
         if self.outbox.send(Record::Attempt(attempt)).is_err() {
             self.counters.count(Counter::ChannelDrops);
         }

@@ -173,6 +173,7 @@ pub fn attempt() -> Attempt {
         flow_id: 1,
         opens_session: true,
         grade: Grade::E2,
+        one_sided: false,
         frames: 1,
         judgement: Judgement {
             class: Class::WebSqli,
@@ -192,6 +193,8 @@ pub fn attempt() -> Attempt {
             user_agent: None,
             status: Some(200),
             forwarded: None,
+            forwarded_too: None,
+            naming: Vec::new(),
         }),
     }
 }

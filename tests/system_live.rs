@@ -231,3 +231,100 @@ fn a_vanished_interface_is_said_and_what_was_counted_is_kept() {
     run(command, b"", Duration::from_secs(30)).good();
     assert_eq!(total(&support::sensor::read_json(&out)), 5);
 }
+
+/// What `ip` does to a link of the bed.
+fn link(bed: &Bed, part: &str, words: &[&str]) {
+    let done = bed.command(part, "ip").args(["link", "set"]).args(words).status();
+    assert!(done.expect("ip runs").success(), "{part}: {words:?}");
+}
+
+#[test]
+fn time_while_the_interface_is_down_is_a_hole_and_the_status_says_so() {
+    let Some(mut bed) = bed() else { return };
+    let home = Home::new(SITE);
+    let mut daemon = Daemon::start(&bed, &home, "wan0");
+    bed.ask(UNITED_STATES, &attacks("203.0.113.10", 3));
+    // First the carrier goes, as when a cable is pulled; then the interface is switched off.
+    for (part, device) in [("client", "eth0"), ("gateway", "wan0")] {
+        link(&bed, part, &[device, "down"]);
+        daemon.await_log("is down or has no carrier");
+        let status = home.status();
+        assert_eq!(status.code, Some(69), "not capturing: {}", status.stdout);
+        assert!(status.stdout.starts_with("blind"), "{}", status.stdout);
+        assert!(status.stdout.contains("trouble: interface wan0 is down"), "{}", status.stdout);
+        daemon.let_pass(Duration::from_millis(2_600));
+        link(&bed, part, &[device, "up"]);
+        daemon.await_log("watched again");
+        assert!(home.status().good().stdout.starts_with("capturing"));
+    }
+    // The routes of the gateway went with its interface; its own address answers.
+    bed.serve("gateway");
+    bed.ask("198.51.100.2", &attacks("198.51.100.1", 2));
+    daemon.let_pass(Duration::from_millis(1_200));
+    let ended = daemon.stop().good();
+    assert_eq!(
+        ended.stderr.matches("is down or has no carrier").count(),
+        2,
+        "once per change: {}",
+        ended.stderr
+    );
+    let report = home.report();
+    assert_eq!(total(&report), 5);
+    let down = report["counters"]["interface_down_seconds"].as_u64().expect("counted");
+    assert!((5..60).contains(&down), "{down} s down");
+    // The unit of the store is an hour; what was observed of it is the time since the start less the hole.
+    let observed = report["period"]["coverage"]["seconds_observed"].as_u64().expect("observed");
+    assert!(observed >= 1, "{observed} s observed");
+}
+
+#[test]
+fn what_passes_two_captured_interfaces_counts_once() {
+    for interface in ["any", "wan0"] {
+        let Some(mut bed) = bed() else { return };
+        let settings = if interface == "any" {
+            SITE.to_owned()
+        } else {
+            // Both interfaces by their names: two capture threads, one classifier.
+            format!("[capture]\ninterfaces = [\"lan0\", \"wan0\"]\n{SITE}")
+        };
+        let home = Home::new(&settings);
+        let daemon = if interface == "any" {
+            Daemon::start(&bed, &home, "any")
+        } else {
+            Daemon::start_as_set(&bed, &home)
+        };
+        bed.ask(UNITED_STATES, &attacks("203.0.113.10", 8));
+        bed.ask(GERMANY, &attacks("203.0.113.10", 4));
+        daemon.stop().good();
+        let report = home.report();
+        assert_eq!(total(&report), 12, "{interface}");
+        let sent = report["totals"]["sessions"].as_u64().expect("sessions");
+        assert_eq!(sent, 12, "{interface}: the server closes the connection after each 404");
+        assert_eq!(home.events().len(), 12, "{interface}");
+        assert!(home.events().iter().all(|event| event["gatewatch"]["grade"] == "E2"), "{interface}");
+    }
+}
+
+#[test]
+fn a_kill_shows_as_a_hole_in_the_observed_time() {
+    let Some(mut bed) = bed() else { return };
+    let home = Home::new(SITE);
+    let mut watched = Duration::ZERO;
+    for _ in 0..3 {
+        let mut daemon = Daemon::start(&bed, &home, "wan0");
+        daemon.let_pass(SNAPSHOT_AGE_MAX);
+        watched += SNAPSHOT_AGE_MAX;
+        daemon.kill();
+        // Nobody watches now.
+        std::thread::park_timeout(Duration::from_secs(3));
+    }
+    let daemon = Daemon::start(&bed, &home, "wan0");
+    bed.ask(CHINA, &attacks("203.0.113.10", 2));
+    daemon.stop().good();
+    let report = home.report();
+    assert_eq!(total(&report), 2);
+    let observed = report["period"]["coverage"]["seconds_observed"].as_u64().expect("observed");
+    // Of each run at most the last second may be missing; of the nine seconds between them nothing may be claimed.
+    assert!(observed + 3 >= watched.as_secs(), "{observed} s observed of {watched:?} and more");
+    assert!(observed <= watched.as_secs() + 6, "{observed} s observed of {watched:?} and a little");
+}

@@ -10,7 +10,8 @@
 
 use std::collections::{BTreeMap, HashSet};
 
-use gatewatch::classify::geo::{Database, Geo};
+use gatewatch::classify::database::Database;
+use gatewatch::classify::geo::Geo;
 
 #[allow(dead_code, reason = "shared by all tests")]
 mod support;

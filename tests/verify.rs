@@ -171,6 +171,25 @@ fn a_broken_chain_is_named() {
 }
 
 #[test]
+fn a_changed_or_missing_file_of_a_manifest_is_named_unless_it_has_expired_as_listed() {
+    let folder = copy("manifest");
+    let text = first(&folder, "report-2026-10", ".txt");
+    fs::write(&text, "nothing happened\n").unwrap();
+    assert_wrong(&folder, &[&name(&text), "the file was changed"]);
+    let folder = copy("expired");
+    let events = first(&folder, "events-", ".jsonl");
+    fs::remove_file(&events).unwrap();
+    assert_wrong(&folder, &[&name(&events), "which is not here"]);
+    let line = format!("{{\"name\":\"{}\",\"sha256\":null,\"removed\":\"x\"}}\n", name(&events));
+    fs::write(folder.join("expired.jsonl"), line).unwrap();
+    assert!(verify(&folder).good().stdout.contains("has expired, as listed"));
+    let folder = copy("unlisted");
+    let manifest = first(&folder, "manifest-2026-09-1", ".json");
+    fs::remove_file(manifest).unwrap();
+    assert_wrong(&folder, &["manifest-", "which no report here has"]);
+}
+
+#[test]
 fn a_changed_store_is_named() {
     let folder = copy("store");
     let store = rusqlite::Connection::open(folder.join("gatewatch.sqlite")).unwrap();

@@ -15,11 +15,13 @@ use crate::config::load::{self, Complaint, Loaded};
 use crate::config::{Settings, print};
 use crate::exit::Fatal;
 use crate::model::grade::Grade;
+use crate::model::origin::Infrastructure;
 use crate::model::period::Period;
 use crate::report::provenance::Provenance;
+use crate::report::span::Span;
 use crate::report::store::Store;
-use crate::report::summary::{self, Span};
-use crate::report::{files, format, verify};
+use crate::report::summary;
+use crate::report::{files, format, public, sentence, verify};
 
 /// Loads settings, lets the command line change them, and checks them. Every complaint is told.
 pub fn load(file: Option<&Path>, change: impl FnOnce(&mut Settings)) -> Result<Loaded, Fatal> {
@@ -62,6 +64,10 @@ pub fn check(file: Option<&Path>) -> Result<ExitCode, Fatal> {
             info.kind, info.build_date, info.path, info.sha256
         );
     }
+    let lists = geo.lists();
+    if !lists.is_empty() {
+        let _ = writeln!(text, "# lists of {} networks, SHA-256 {}", lists.len(), lists.hash());
+    }
     say(&text)?;
     Ok(ExitCode::SUCCESS)
 }
@@ -101,11 +107,13 @@ pub fn lookup(file: Option<&Path>, addresses: &[IpAddr]) -> Result<ExitCode, Fat
         let (label, _) = home.label(*address);
         let _ = writeln!(
             text,
-            "{address}: {code} ({}), {}, system {asn} {}, prefix {}{}",
+            "{address}: {code} ({}){}, {}, system {asn} {}, prefix {}, network {}{}",
             crate::report::countries::name(code),
+            origin.second.map(|second| format!(", second opinion {}", second.code())).unwrap_or_default(),
             home.sector(*address, origin.place, Grade::E1).name(),
             origin.as_org.as_deref().unwrap_or_default(),
-            origin.prefix.as_deref().unwrap_or("not determined"),
+            origin.prefix.map_or_else(|| "not determined".to_owned(), |prefix| prefix.to_string()),
+            origin.infrastructure.map_or("not determined", Infrastructure::name),
             label.map(|label| format!(", label {label}")).unwrap_or_default(),
         );
     }
@@ -132,23 +140,17 @@ pub fn report(args: &ReportArgs) -> Result<ExitCode, Fatal> {
         Some(folder) => folder.clone(),
         None => load(args.config.config.as_deref(), |_| {})?.settings.state.directory,
     };
-    if !folder.join(crate::report::store::FILE_NAME).exists() {
-        return Err(Fatal::NoInput(format!(
-            "{}: holds no {}; name the daemon's state folder, or a folder that \"gatewatch replay -o\" wrote, with --from-dir",
-            folder.display(),
-            crate::report::store::FILE_NAME
-        )));
-    }
-    let store = Store::open_to_read(&folder).map_err(|error| prepare::unwritable(&error))?;
-    let remembered = store.meta("provenance").map_err(|error| prepare::unwritable(&error))?;
-    let provenance: Provenance =
-        remembered.and_then(|text| serde_json::from_str(&text).ok()).unwrap_or_default();
+    let (store, provenance) = open_store(&folder)?;
     let mut report = summary::build(&store, &span, args.site.as_deref(), &provenance)
         .map_err(|error| prepare::unwritable(&error))?;
     report.open = match span.kind {
         Some(_) => args_period(args).and_then(|period| store.closed(period).ok().flatten()).is_none(),
         None => true,
     };
+    if let Some(sources_min) = args.public {
+        public::redact(&mut report, sources_min);
+        report.headline.text = sentence::headline(&report, &span);
+    }
     let outputs = (row.write)(&report, &format::seal(&report));
     match &args.output {
         Some(path) => write_outputs(path, &outputs),
@@ -162,8 +164,23 @@ pub fn report(args: &ReportArgs) -> Result<ExitCode, Fatal> {
     Ok(ExitCode::SUCCESS)
 }
 
+/// Opens the store of a folder for reading, with what it remembers of how is counted.
+pub fn open_store(folder: &Path) -> Result<(Store, Provenance), Fatal> {
+    if !folder.join(crate::report::store::FILE_NAME).exists() {
+        return Err(Fatal::NoInput(format!(
+            "{}: holds no {}; name the daemon's state folder, or a folder that \"gatewatch replay -o\" wrote, with --from-dir",
+            folder.display(),
+            crate::report::store::FILE_NAME
+        )));
+    }
+    let store = Store::open_to_read(folder).map_err(|error| prepare::unwritable(&error))?;
+    let remembered = store.meta("provenance").map_err(|error| prepare::unwritable(&error))?;
+    let provenance = remembered.and_then(|text| serde_json::from_str(&text).ok()).unwrap_or_default();
+    Ok((store, provenance))
+}
+
 /// One file as named; several (CSV) beside it, each with its table's name.
-fn write_outputs(path: &Path, outputs: &[format::Output]) -> Result<(), Fatal> {
+pub fn write_outputs(path: &Path, outputs: &[format::Output]) -> Result<(), Fatal> {
     let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
     let name = path.file_name().map(|name| name.to_string_lossy().into_owned());
     let name = name.ok_or_else(|| Fatal::Usage(format!("--output {}: is no file name", path.display())))?;
@@ -183,20 +200,22 @@ fn args_period(args: &ReportArgs) -> Option<Period> {
     args.month.as_ref().or(args.year.as_ref()).or(args.day.as_ref())?.parse().ok()
 }
 
+/// The period that an option names, in a text of that length; 0: of any.
+pub fn period(option: &str, text: &str, length: usize) -> Result<Period, Fatal> {
+    let period: Period = text.parse().map_err(|error| Fatal::Usage(format!("{option}: {error}")))?;
+    if length != 0 && text.len() != length {
+        return Err(Fatal::Usage(format!("{option}: {text:?} is another kind of period")));
+    }
+    Ok(period)
+}
+
 fn span(args: &ReportArgs) -> Result<Span, Fatal> {
-    let parse = |option: &str, text: &str, length: usize| -> Result<Period, Fatal> {
-        let period: Period = text.parse().map_err(|error| Fatal::Usage(format!("{option}: {error}")))?;
-        if length != 0 && text.len() != length {
-            return Err(Fatal::Usage(format!("{option}: {text:?} is another kind of period")));
-        }
-        Ok(period)
-    };
     match (&args.month, &args.year, &args.day, &args.from, &args.to) {
-        (Some(month), ..) => parse("--month", month, 7).map(Span::of),
-        (_, Some(year), ..) => parse("--year", year, 4).map(Span::of),
-        (_, _, Some(day), ..) => parse("--day", day, 10).map(Span::of),
+        (Some(month), ..) => period("--month", month, 7).map(Span::of),
+        (_, Some(year), ..) => period("--year", year, 4).map(Span::of),
+        (_, _, Some(day), ..) => period("--day", day, 10).map(Span::of),
         (_, _, _, Some(from), Some(to)) => {
-            let (first, last) = (parse("--from", from, 0)?, parse("--to", to, 0)?);
+            let (first, last) = (period("--from", from, 0)?, period("--to", to, 0)?);
             if last.end_hour() <= first.first_hour() {
                 return Err(Fatal::Usage(format!("--to {to} lies before --from {from}")));
             }
@@ -219,8 +238,8 @@ pub fn verify(folder: &Path) -> Result<ExitCode, Fatal> {
         let _ = writeln!(text, "wrong: {told}");
     }
     let counted = format!(
-        "{} reports, {} events, {} rows of sources",
-        checked.reports, checked.events, checked.sources
+        "{} reports, {} events, {} rows of sources, {} files of manifests",
+        checked.reports, checked.events, checked.sources, checked.files
     );
     if checked.reports == 0 {
         return Err(Fatal::NoInput(format!("{}: holds no closed report", folder.display())));

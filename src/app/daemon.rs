@@ -10,6 +10,7 @@ use tokio::signal::unix::{SignalKind, signal};
 use tokio::time::{MissedTickBehavior, interval};
 
 use crate::app::live::Pipeline;
+use crate::app::watch::{Watch, watch};
 use crate::app::{commands, status};
 use crate::config::Settings;
 use crate::config::load::Loaded;
@@ -62,8 +63,11 @@ impl Daemon {
         let mut hangup = signal(SignalKind::hangup()).map_err(os)?;
         let mut rotate = signal(SignalKind::user_defined1()).map_err(os)?;
         let settings = Arc::new(loaded.settings.clone());
+        let watched = Watch::new(&settings);
         let pipeline = Arc::new(Pipeline::start(&settings, &loaded.hash())?);
         let _server = status::serve(&settings.state.socket, Arc::clone(&pipeline));
+        let watching = tokio::spawn(watch(watched, Arc::clone(&pipeline)));
+        let daemon = Arc::new(self);
         let names: Vec<String> =
             pipeline.status().interfaces.into_iter().map(|interface| interface.name).collect();
         tracing::info!(interfaces = names.join(" "), reports = %settings.report.directory.display(), "capturing");
@@ -76,7 +80,12 @@ impl Daemon {
             tokio::select! {
                 _ = terminate.recv() => break,
                 _ = interrupt.recv() => break,
-                _ = hangup.recv() => self.reload(&pipeline, &settings),
+                _ = hangup.recv() => {
+                    // Databases are read for seconds: not on this thread.
+                    let (daemon, pipeline, settings) =
+                        (Arc::clone(&daemon), Arc::clone(&pipeline), Arc::clone(&settings));
+                    drop(tokio::task::spawn_blocking(move || daemon.reload(&pipeline, &settings)));
+                }
                 _ = rotate.recv() => {
                     tracing::info!("starting a new part of the events file");
                     pipeline.rotate();
@@ -85,6 +94,7 @@ impl Daemon {
                     if !pipeline.is_running() {
                         break;
                     }
+                    pipeline.log_changes();
                     let now = pipeline.heartbeat();
                     if now != heartbeat {
                         heartbeat = now;
@@ -93,6 +103,7 @@ impl Daemon {
                 }
             }
         }
+        watching.abort();
         stop(pipeline).await
     }
 

@@ -13,6 +13,7 @@ use serde_json::Value;
 use crate::app::commands::say;
 use crate::detect::{Detector, RuleInfo};
 use crate::exit::Fatal;
+use crate::model::pseudonym::MonthKey;
 
 /// Attempts told in full; the others are counted.
 const TOLD_MAX: usize = 50;
@@ -21,13 +22,26 @@ const LINE_MAX_BYTES: u64 = 1 << 20;
 
 /// What is asked for.
 enum Question<'a> {
-    Address(IpAddr),
+    /// The address, and what may be written in its place.
+    Address(Vec<IpAddr>),
     Event(&'a str),
 }
 
 /// Prints every attempt of an address, or the one with an id, with its evidence.
-pub fn run(folder: &Path, asked: &str, detector: &Detector) -> Result<ExitCode, Fatal> {
-    let question = asked.parse().map_or(Question::Event(asked), Question::Address);
+///
+/// With the key of pseudonyms an address is found under those of the months that have a key.
+pub fn run(
+    folder: &Path,
+    asked: &str,
+    detector: &Detector,
+    key: Option<&MonthKey>,
+) -> Result<ExitCode, Fatal> {
+    let question =
+        asked.parse().map_or(Question::Event(asked), |address| Question::Address(names(address, key)));
+    let wanted: Vec<String> = match &question {
+        Question::Address(addresses) => addresses.iter().map(IpAddr::to_string).collect(),
+        Question::Event(id) => vec![(*id).to_owned()],
+    };
     let rules: BTreeMap<String, RuleInfo> = detector.rules().map(|rule| (rule.id.clone(), rule)).collect();
     let files = event_files(folder)?;
     let mut found = 0;
@@ -44,7 +58,7 @@ pub fn run(folder: &Path, asked: &str, detector: &Detector) -> Result<ExitCode, 
                 break;
             }
             // Only a line that names it somewhere is worth parsing.
-            if !line.contains(asked) && !matches!(question, Question::Address(IpAddr::V6(_))) {
+            if !wanted.iter().any(|text| line.contains(text)) {
                 continue;
             }
             let Ok(event) = serde_json::from_str::<Value>(&line) else { continue };
@@ -67,6 +81,15 @@ pub fn run(folder: &Path, asked: &str, detector: &Detector) -> Result<ExitCode, 
         say(&format!("… and {} more\n", found - TOLD_MAX))?;
     }
     Ok(ExitCode::SUCCESS)
+}
+
+/// An address, and its pseudonyms of the month that the key is of and the one after.
+fn names(address: IpAddr, key: Option<&MonthKey>) -> Vec<IpAddr> {
+    let mut names = vec![address];
+    if let Some((key, month)) = key.and_then(|key| Some((key, key.month?))) {
+        names.extend([key.address(address), key.at(month.next().start()).address(address)]);
+    }
+    names
 }
 
 /// The event files, oldest first.
@@ -95,9 +118,9 @@ fn open(path: &Path) -> Result<Box<dyn Read>, Fatal> {
 fn answers(event: &Value, question: &Question<'_>) -> bool {
     match question {
         Question::Event(id) => event.pointer("/gatewatch/id").and_then(Value::as_str) == Some(id),
-        Question::Address(address) => ["/src_ip", "/gatewatch/peer_ip"].iter().any(|field| {
+        Question::Address(addresses) => ["/src_ip", "/gatewatch/peer_ip"].iter().any(|field| {
             let text = event.pointer(field).and_then(Value::as_str);
-            text.and_then(|text| text.parse().ok()) == Some(*address)
+            text.and_then(|text| text.parse().ok()).is_some_and(|found| addresses.contains(&found))
         }),
     }
 }

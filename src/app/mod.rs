@@ -10,14 +10,17 @@ pub mod live;
 pub mod logging;
 pub mod pipeline;
 pub mod prepare;
+pub mod recount;
 pub mod replay;
 pub mod rules_test;
 pub mod status;
+pub mod watch;
 
 use std::process::ExitCode;
 
 use crate::cli::{Cli, Command, GeoCommand, RulesCommand};
 use crate::exit::Fatal;
+use crate::report::store::Store;
 
 /// Runs the command.
 pub fn run(cli: Cli) -> Result<ExitCode, Fatal> {
@@ -35,6 +38,7 @@ pub fn run(cli: Cli) -> Result<ExitCode, Fatal> {
         }
         Command::Check { config } => commands::check(config.config.as_deref()),
         Command::Report(args) => commands::report(&args),
+        Command::Recount(args) => recount::run(&args),
         Command::Status { config, socket, json } => {
             let socket = match socket {
                 Some(socket) => socket,
@@ -45,7 +49,10 @@ pub fn run(cli: Cli) -> Result<ExitCode, Fatal> {
         Command::Explain { config, folder, asked } => {
             let settings = commands::load(config.config.as_deref(), |_| {})?.settings;
             let detector = prepare::detector(&settings)?;
-            explain::run(folder.as_deref().unwrap_or(&settings.report.directory), &asked, &detector)
+            let state = folder.as_deref().unwrap_or(&settings.state.directory);
+            let key = Store::open_to_read(state).ok().and_then(|store| store.known_month_key());
+            let folder = folder.as_deref().unwrap_or(&settings.report.directory);
+            explain::run(folder, &asked, &detector, key.as_ref())
         }
         Command::Rules { command: RulesCommand::List { config } } => {
             commands::rules(config.config.as_deref())

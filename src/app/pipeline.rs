@@ -16,6 +16,7 @@ use crate::classify::geo::Geo;
 use crate::config::Settings;
 use crate::handoff::{Parcel, Record};
 use crate::model::progress::Counters;
+use crate::model::time::Timestamp;
 use crate::report::ReportError;
 use crate::report::provenance::Provenance;
 use crate::report::writer::{Mode, Writer};
@@ -23,8 +24,9 @@ use crate::tally::Snapshot;
 
 /// A snapshot at least so often: what a kill -9 may lose.
 const SNAPSHOT_EVERY: Duration = Duration::from_millis(500);
-/// Rows after which a replay hands a snapshot on, so that its memory stays bounded.
-const SNAPSHOT_ROWS: usize = 16_384;
+/// Rows after which a replay hands a snapshot on, so that its memory stays bounded: three are under way at most, and with the
+/// event lines of some 1,000 attempts each takes about 3 MB.
+const SNAPSHOT_ROWS: usize = 4_096;
 /// Pause before a write that failed is tried again.
 const RETRY_EVERY: Duration = Duration::from_secs(1);
 /// Tries of the last write when the daemon is told to stop: it must end within 10 s.
@@ -62,7 +64,8 @@ enum Message {
 /// One-shot state of the daemon, as `gatewatch status` gets it.
 #[derive(Clone, Debug, Default, Deserialize, PartialEq, Serialize)]
 pub struct Status {
-    /// `starting`, `capturing`, `degraded` (capturing, but something is wrong) or `stopping`.
+    /// `starting`, `capturing`, `degraded` (capturing, but something is wrong), `blind` (every interface is down or
+    /// nothing can be dated) or `stopping`.
     pub state: String,
     /// Version of the daemon.
     pub version: String,
@@ -91,6 +94,9 @@ pub struct InterfaceStatus {
     pub name: String,
     /// Whether frames are being read from it.
     pub capturing: bool,
+    /// `up`, `down` (or without a carrier), `silent` (up, and no frame for long) or `clock not set`.
+    #[serde(default)]
+    pub link: String,
 }
 
 /// What the stages tell of themselves.
@@ -107,7 +113,7 @@ pub struct Shared {
 struct Told {
     counters: Counters,
     attempts: u64,
-    written: Option<String>,
+    written: Option<Timestamp>,
     trouble: Option<String>,
 }
 
@@ -135,12 +141,17 @@ impl Shared {
         self.told.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
+    /// How far the written tallies reach.
+    pub fn written(&self) -> Option<Timestamp> {
+        self.told().written
+    }
+
     /// Fills the part of a status that the stages know.
     pub fn fill(&self, status: &mut Status) {
         let told = self.told();
         status.counters = told.counters.iter().map(|(row, value)| (row.name.to_owned(), value)).collect();
         status.attempts = told.attempts;
-        status.written.clone_from(&told.written);
+        status.written = told.written.map(|watermark| watermark.to_string());
         status.troubles.extend(told.trouble.clone());
     }
 }
@@ -261,6 +272,8 @@ impl Classify {
         match order {
             Order::Reload(reload) => {
                 let Reload { settings, geo, provenance, taken } = *reload;
+                // What was counted so far was counted in the old way, and is recorded as that.
+                let _ = self.to_report.send(Message::Snapshot(Box::new(self.classifier.take_snapshot())));
                 self.classifier.reload(&settings, Some(geo));
                 // Whoever asked may have stopped waiting.
                 let _ = taken.try_send(());
@@ -287,13 +300,13 @@ fn report(mut writer: Writer, messages: &Receiver<Message>, shared: &Shared) -> 
         shared.beat(Stage::Report);
         match message {
             Message::Reload(settings, provenance) => {
-                let reloaded = writer.reload(&settings.report, provenance);
+                let reloaded = writer.reload(&settings, provenance);
                 note(shared, reloaded.as_ref().err());
             }
             Message::Rotate => writer.rotate(),
             Message::Snapshot(mut snapshot) => {
                 insist(shared, || writer.record(&mut snapshot))?;
-                shared.told().written = Some(snapshot.watermark.to_string());
+                shared.told().written = Some(snapshot.watermark);
                 // A report that cannot be written now is written the next time; the tallies are safe.
                 let settled = writer.settle();
                 note(shared, settled.as_ref().err());

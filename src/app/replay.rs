@@ -16,8 +16,9 @@ use crate::classify::classifier::Classifier;
 use crate::classify::geo::hex;
 use crate::classify::site::Fallback;
 use crate::config::Settings;
+use crate::config::state::State;
 use crate::exit::Fatal;
-use crate::handoff::{CHANNEL_RECORDS, Outbox, WhenFull, channel};
+use crate::handoff::{Outbox, REPLAY_RECORDS, WhenFull, channel};
 use crate::inspect::{DetectorCell, Inspector, limits};
 use crate::report::store::Store;
 use crate::report::writer::{Mode, Setup, Writer};
@@ -33,12 +34,13 @@ pub fn run(settings: &Settings, config_hash: &str, inputs: &[PathBuf], output: &
     let detector = prepare::detector(settings)?;
     let geo = prepare::geo(settings)?;
     let setup = Setup {
-        state: output.to_owned(),
+        state: State { directory: output.to_owned(), ..settings.state.clone() },
         settings: crate::config::report::Report { directory: output.to_owned(), ..settings.report.clone() },
-        keep_years: settings.state.keep_years,
+        privacy: settings.privacy.clone(),
         mode: Mode::Replay,
         provenance: prepare::provenance(settings, config_hash, &detector, &geo),
     };
+    let provenance = setup.provenance.clone();
     let (writer, repaired) = Writer::open(setup).map_err(|error| prepare::unwritable(&error))?;
     for told in repaired {
         tracing::warn!("{told}");
@@ -47,7 +49,10 @@ pub fn run(settings: &Settings, config_hash: &str, inputs: &[PathBuf], output: &
     let known =
         writer.identities(classifier.identities_max()).map_err(|error| prepare::unwritable(&error))?;
     classifier.preload(known);
-    let (sender, records) = channel(CHANNEL_RECORDS);
+    classifier.set_month_key(writer.month_key().map_err(|error| prepare::unwritable(&error))?);
+    classifier.preload_observed(writer.spans().map_err(|error| prepare::unwritable(&error))?);
+    classifier.preload_incidents(writer.open_incidents().map_err(|error| prepare::unwritable(&error))?);
+    let (sender, records) = channel(REPLAY_RECORDS);
     let shared = Arc::new(Shared::default());
     let stages = Stages::start(classifier, writer, Mode::Replay, records, &shared)
         .map_err(|error| Fatal::Os(format!("cannot start a thread: {error}")))?;
@@ -62,6 +67,11 @@ pub fn run(settings: &Settings, config_hash: &str, inputs: &[PathBuf], output: &
     let mut writer = stages.join().map_err(Fatal::Io)?;
     let hashes = fresh.files.iter().map(|(_, hash)| hash.as_str()).filter(|hash| !hash.is_empty());
     writer.finish_replay(hashes).map_err(|error| prepare::unwritable(&error))?;
+    if let Some(reached) = shared.written()
+        && let Some(old) = provenance.too_old(reached, settings.origin.database_age_max_days)
+    {
+        tracing::warn!("{old}");
+    }
     say_last_word(&writer)?;
     complaints.append(&mut replayed.complaints);
     finish(&Replayed { files: replayed.files, complaints }, fresh.known)

@@ -13,6 +13,7 @@ use tokio::io::AsyncWriteExt;
 use tokio::net::UnixListener;
 use tokio::sync::Semaphore;
 
+use crate::app::commands;
 use crate::app::live::Pipeline;
 use crate::app::pipeline::Status;
 use crate::exit::Fatal;
@@ -77,7 +78,6 @@ fn bind(path: &Path) -> std::io::Result<UnixListener> {
 }
 
 /// `gatewatch status`: prints the state; success only if the daemon is capturing.
-#[expect(clippy::print_stdout, reason = "the result of the command")]
 pub fn ask(path: &Path, json: bool) -> Result<ExitCode, Fatal> {
     let line = read(path).map_err(|error| match error.kind() {
         std::io::ErrorKind::PermissionDenied => Fatal::Permission(format!(
@@ -88,7 +88,8 @@ pub fn ask(path: &Path, json: bool) -> Result<ExitCode, Fatal> {
     })?;
     let status: Status = serde_json::from_str(&line)
         .map_err(|error| Fatal::Unusable(format!("{}: the answer is no status: {error}", path.display())))?;
-    println!("{}", if json { line.trim_end().to_owned() } else { describe(&status) });
+    let text = if json { line.trim_end().to_owned() } else { describe(&status) };
+    commands::say(&format!("{text}\n"))?;
     let capturing = matches!(status.state.as_str(), "capturing" | "degraded");
     Ok(if capturing { ExitCode::SUCCESS } else { ExitCode::from(69) })
 }
@@ -107,9 +108,10 @@ fn describe(status: &Status) -> String {
     for interface in &status.interfaces {
         let _ = writeln!(
             text,
-            "interface {}: {}",
+            "interface {}: {}, {}",
             interface.name,
-            if interface.capturing { "capturing" } else { "not capturing" }
+            if interface.capturing { "capturing" } else { "not capturing" },
+            interface.link
         );
     }
     let _ = writeln!(

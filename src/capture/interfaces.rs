@@ -1,11 +1,16 @@
 //! Which interfaces there are, what addresses they have, which one carries the default route.
 
+use std::fs;
 use std::net::IpAddr;
+use std::path::PathBuf;
 
 use crate::capture::CaptureError;
+use crate::capture::watch::Link;
 
 /// libpcap's pseudo interface: all at once.
 pub const ANY: &str = "any";
+/// The flag of an interface that was switched on (netdevice(7)).
+const IFF_UP: u32 = 1;
 
 /// The names that exist, joined for a message.
 pub fn existing() -> String {
@@ -30,6 +35,42 @@ pub fn check(name: &str) -> Result<(), CaptureError> {
         return Ok(());
     }
     Err(CaptureError::NoInterface { interface: name.chars().take(64).collect(), existing: existing() })
+}
+
+/// Where the kernel tells of an interface's link.
+#[derive(Debug)]
+pub struct LinkFiles(Option<PathBuf>);
+
+impl LinkFiles {
+    /// Of an interface. `any` has none, and neither has one that another network namespace shows under the same name.
+    pub fn of(name: &str) -> Self {
+        let index = pnet::datalink::interfaces()
+            .into_iter()
+            .find_map(|interface| (interface.name == name).then_some(interface.index));
+        let folder = PathBuf::from("/sys/class/net").join(name);
+        let told = fs::read_to_string(folder.join("ifindex")).ok().and_then(|text| text.trim().parse().ok());
+        Self((index.is_some() && index == told).then_some(folder))
+    }
+
+    /// What they say. Where they say nothing the link is taken for up: not every interface has one.
+    pub fn look(&self) -> Link {
+        let read = |file: &str| {
+            let text = fs::read_to_string(self.0.as_ref()?.join(file)).ok()?;
+            Some(text.trim().to_owned())
+        };
+        link(read)
+    }
+}
+
+/// Up by its flags, with a carrier, in an operational state that carries frames. A tunnel's state is "unknown".
+fn link(read: impl Fn(&str) -> Option<String>) -> Link {
+    let flags = read("flags").and_then(|text| u32::from_str_radix(text.trim_start_matches("0x"), 16).ok());
+    let is_up = flags.is_none_or(|flags| flags & IFF_UP != 0);
+    let carries = read("carrier").is_none_or(|text| text != "0");
+    let state = read("operstate").unwrap_or_default();
+    let works = !["down", "lowerlayerdown", "notpresent"].contains(&state.as_str());
+    let changes = read("carrier_changes").and_then(|text| text.parse().ok()).unwrap_or(0);
+    Link { up: is_up && carries && works, changes }
 }
 
 /// The interface of the default route; where there is no such route, the only one that is up.
@@ -95,6 +136,29 @@ mod tests {
                       wan0\t00000000\t016433C6\t0003\t0\t0\t100\t00000000\t0\n";
         assert_eq!(default_of_ipv4(routes), Some("wan0"));
         assert_eq!(default_of_ipv4("Iface\n"), None);
+    }
+
+    #[test]
+    fn a_link_is_up_unless_the_kernel_says_otherwise() {
+        let told = |flags: &str, carrier: &str, state: &str| {
+            let answer = |file: &str| {
+                let text = match file {
+                    "flags" => flags,
+                    "carrier" => carrier,
+                    "operstate" => state,
+                    _ => "4",
+                };
+                // The carrier of an interface that is down cannot be read at all.
+                (!text.is_empty()).then(|| text.to_owned())
+            };
+            link(answer).up
+        };
+        assert!(told("0x1003", "1", "up"));
+        assert!(told("0x49", "1", "unknown"), "loopback");
+        assert!(!told("0x1002", "", "down"));
+        assert!(!told("0x1003", "0", "lowerlayerdown"));
+        assert!(!told("0x1003", "0", "unknown"));
+        assert_eq!(link(|_| None), Link { up: true, changes: 0 }, "\"any\" has no files");
     }
 
     #[test]

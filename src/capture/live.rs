@@ -4,6 +4,7 @@
 //! non-blocking and the waiting is done here, with a time-out of our own.
 
 use std::os::fd::AsRawFd;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
@@ -11,8 +12,9 @@ use mio::unix::SourceFd;
 use mio::{Events, Interest, Poll, Token};
 use pcap::{Active, Capture, Stat};
 
-use crate::capture::interfaces::{self, ANY};
-use crate::capture::{CaptureError, Sink};
+use crate::capture::interfaces::{self, ANY, LinkFiles};
+use crate::capture::watch::{Health, Look, Watch};
+use crate::capture::{CaptureError, Lost, Sink};
 use crate::config::capture::Capture as Settings;
 use crate::model::frame::{Frame, Link};
 use crate::model::time::{MICROS_PER_SEC, Timestamp};
@@ -32,6 +34,14 @@ pub struct Live {
     handle: Capture<Active>,
     link: Link,
     known: Stat,
+    files: LinkFiles,
+    health: Arc<Health>,
+    started: Instant,
+    watch: Watch,
+    /// Frames read since the last tick.
+    heard: u64,
+    /// Of these, those stamped by a clock that was never set.
+    undated: u64,
 }
 
 /// The wall clock.
@@ -67,7 +77,25 @@ impl Live {
         let link = Link::from_number(handle.get_datalink().0);
         let handle = handle.setnonblock().map_err(refused)?;
         let known = Stat { received: 0, dropped: 0, if_dropped: 0 };
-        Ok(Self { interface: interface.to_owned(), handle, link, known })
+        let files = LinkFiles::of(interface);
+        let first = Look { wall: clock(), steady: Duration::ZERO, link: files.look(), heard: false };
+        Ok(Self {
+            interface: interface.to_owned(),
+            handle,
+            link,
+            known,
+            files,
+            health: Arc::default(),
+            started: steady(),
+            watch: Watch::new(first, Duration::from_secs(u64::from(settings.silence_mins) * 60)),
+            heard: 0,
+            undated: 0,
+        })
+    }
+
+    /// Where its state is told while it runs.
+    pub fn health(&self) -> Arc<Health> {
+        Arc::clone(&self.health)
     }
 
     /// Its name.
@@ -83,14 +111,13 @@ impl Live {
             .register(&mut SourceFd(&descriptor), Token(0), Interest::READABLE)
             .map_err(|error| self.failed(&error))?;
         let mut events = Events::with_capacity(4);
-        let mut watched = clock();
         let mut ticked = steady();
         while !stop.load(Ordering::Acquire) {
             let read = self.batch(sink)?;
             let now = steady();
             if now.duration_since(ticked) >= TICK {
                 ticked = now;
-                watched = self.tick(watched, sink);
+                self.tick(read < BATCH_FRAMES, sink);
             }
             // Readiness is edge-triggered; the time-out makes up for an edge that was missed.
             if read < BATCH_FRAMES
@@ -108,48 +135,66 @@ impl Live {
                 let _ = poll.poll(&mut events, Some(BLOCK_TIMEOUT / 4));
             }
         }
-        self.tick(watched, sink);
+        self.tick(true, sink);
         Ok(())
     }
 
     /// Reads frames until there are none or the batch is full.
     fn batch(&mut self, sink: &mut impl Sink) -> Result<usize, CaptureError> {
+        self.watch.reach(self.started.elapsed());
         for read in 0..BATCH_FRAMES {
-            match self.handle.next_packet() {
-                Ok(packet) => sink.frame(&frame(&packet, self.link)),
+            let frame = match self.handle.next_packet() {
+                Ok(packet) => frame(&packet, self.link),
                 Err(pcap::Error::TimeoutExpired | pcap::Error::NoMorePackets) => return Ok(read),
                 Err(error) => {
                     let complaint = error.to_string();
                     return Err(CaptureError::Lost { interface: self.interface.clone(), complaint });
                 }
+            };
+            self.heard += 1;
+            if !self.watch.hand_on(&frame, || self.started.elapsed(), sink) {
+                self.undated += 1;
             }
         }
         Ok(BATCH_FRAMES)
     }
 
-    /// Tells the sink what was watched and lost since the last time.
-    fn tick(&mut self, watched: Timestamp, sink: &mut impl Sink) -> Timestamp {
-        let now = clock();
-        if now > watched {
-            sink.observed(watched, now);
+    /// Tells the sink what was watched and lost since the last time. `drained`: the ring was seen empty.
+    fn tick(&mut self, drained: bool, sink: &mut impl Sink) {
+        let (wall, steady) = (clock(), self.started.elapsed());
+        let heard = std::mem::take(&mut self.heard) > 0;
+        let seen = self.watch.look(Look { wall, steady, link: self.files.look(), heard });
+        self.health.set(seen.state);
+        if let Some((from, to)) = seen.observed {
+            sink.observed(from, to);
         }
+        if seen.down_micros > 0 {
+            sink.down(seen.down_micros);
+        }
+        let mut lost = Lost { undated: std::mem::take(&mut self.undated), ..Lost::default() };
         if let Ok(stat) = self.handle.stats() {
-            // libpcap's counters are 32 bits wide and wrap.
-            let kernel = stat.dropped.wrapping_sub(self.known.dropped);
-            let interface = stat.if_dropped.wrapping_sub(self.known.if_dropped);
+            lost.kernel = since(stat.dropped, self.known.dropped);
+            lost.interface = since(stat.if_dropped, self.known.if_dropped);
             self.known = stat;
-            if kernel != 0 || interface != 0 {
-                sink.lost(u64::from(kernel), u64::from(interface));
-            }
+        }
+        if lost != Lost::default() {
+            sink.lost(lost);
         }
         // Frames stamped before now may still lie in the ring's open block.
-        sink.tick(now.plus_micros(-LATE_MICROS));
-        now
+        let reached = self.watch.reached(wall.plus_micros(-LATE_MICROS), (drained, seen.stepped), sink);
+        sink.tick(reached);
     }
 
     fn failed(&self, error: &std::io::Error) -> CaptureError {
         CaptureError::Lost { interface: self.interface.clone(), complaint: error.to_string() }
     }
+}
+
+/// What a counter of libpcap grew by. It is 32 bits wide and wraps; one that was set back to zero, as some drivers do with
+/// the interface, shows as a growth by most of its width, and then only what it counted since is known.
+fn since(now: u32, known: u32) -> u64 {
+    let grown = now.wrapping_sub(known);
+    u64::from(if grown > u32::MAX / 2 { now } else { grown })
 }
 
 /// A packet of libpcap as a frame.
@@ -191,5 +236,18 @@ pub(crate) fn complaint(error: &pcap::Error) -> String {
     match error {
         pcap::Error::PcapError(text) => text.clone(),
         other => other.to_string(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn counters_wrap_and_may_be_set_back() {
+        assert_eq!(since(7, 3), 4);
+        assert_eq!(since(2, u32::MAX - 2), 5, "wrapped");
+        assert_eq!(since(5, 1_000), 5, "set back to zero");
+        assert_eq!(since(9, 9), 0);
     }
 }

@@ -7,6 +7,7 @@ pub mod file;
 pub mod interfaces;
 pub mod live;
 pub mod replay;
+pub mod watch;
 
 use crate::model::frame::Frame;
 use crate::model::time::Timestamp;
@@ -17,10 +18,25 @@ pub trait Sink {
     fn frame(&mut self, frame: &Frame<'_>);
     /// The span was watched without a break.
     fn observed(&mut self, from: Timestamp, to: Timestamp);
-    /// Frames were lost since the last call: in the kernel's ring, and at the interface.
-    fn lost(&mut self, kernel: u64, interface: u64);
-    /// Called about once a second while live, frames or not.
-    fn tick(&mut self, now: Timestamp);
+    /// For so long nothing could be watched, because the interface was down.
+    fn down(&mut self, micros: i64);
+    /// What was lost since the last call.
+    fn lost(&mut self, lost: Lost);
+    /// The clock was set while live: what follows is stamped from about `to` on, earlier or later than what came before.
+    fn stepped(&mut self, to: Timestamp);
+    /// Called about twice a second while live, frames or not. No time: the clock was never set.
+    fn tick(&mut self, now: Option<Timestamp>);
+}
+
+/// Frames that were lost.
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
+pub struct Lost {
+    /// In the kernel's ring.
+    pub kernel: u64,
+    /// At the interface or in its driver.
+    pub interface: u64,
+    /// Read, but stamped by a clock that was never set.
+    pub undated: u64,
 }
 
 /// Why capture cannot begin, or had to end.

@@ -1,13 +1,16 @@
 //! The classifier: takes records in, adds them up, gives snapshots out. Pure: the thread around it lives in app.
 
+use std::net::IpAddr;
 use std::sync::Arc;
 
-use ipnet::IpNet;
-
-use crate::classify::client::attribute;
+use crate::classify::campaign;
+use crate::classify::client::Proxies;
+use crate::classify::database::DatabaseInfo;
 use crate::classify::doubt::Doubts;
-use crate::classify::geo::{DatabaseInfo, Geo};
-use crate::classify::incident::Incidents;
+use crate::classify::geo::Geo;
+use crate::classify::incident::{Incidents, Placed};
+use crate::classify::observed::Observed;
+use crate::classify::privacy::Anonymiser;
 use crate::classify::sector::Home;
 use crate::classify::seen::Seen;
 use crate::classify::site::{Fallback, Sites};
@@ -16,10 +19,13 @@ use crate::model::attempt::{Attempt, AttemptId};
 use crate::model::grade::Grade;
 use crate::model::origin::Origin;
 use crate::model::period::{Period, PeriodKind};
-use crate::model::place::{Place, Sector, SourceKey};
+use crate::model::place::{Place, PrefixLengths, Sector, SourceKey, SourcePrefix};
 use crate::model::progress::Progress;
+use crate::model::pseudonym::MonthKey;
 use crate::model::time::Timestamp;
-use crate::tally::{Event, FRAMES_MAX, FrameKey, Snapshot, SourceDay, Sums, TallyKey};
+use crate::tally::{
+    CampaignId, Event, FRAMES_MAX, FrameKey, OpenIncident, Snapshot, SourceDay, SourceSums, Sums, TallyKey,
+};
 
 /// Event lines buffered between two snapshots; beyond it they are shed and counted, never the counts.
 const EVENTS_MAX: usize = 16_384;
@@ -28,7 +34,8 @@ const EVENTS_MAX: usize = 16_384;
 struct Rules {
     home: Home,
     sites: Sites,
-    trusted: Vec<IpNet>,
+    proxies: Proxies,
+    prefixes: PrefixLengths,
 }
 
 /// Adds attempts up.
@@ -36,16 +43,41 @@ pub struct Classifier {
     rules: Rules,
     fallback: Fallback,
     geo: Geo,
+    /// The memory limit.
+    memory: usize,
     seen: Seen,
     incidents: Incidents,
     doubts: Doubts,
+    privacy: Anonymiser,
     /// How far each worker is.
     reached: Vec<Option<Timestamp>>,
-    /// Up to where time was counted as observed.
-    observed: Option<Timestamp>,
+    /// The time that was counted as observed.
+    observed: Observed,
     /// Whether event lines wait for the reporter (replay) instead of being shed.
     keeps_events: bool,
     delta: Snapshot,
+}
+
+/// Who sent an attempt.
+struct Who {
+    client: IpAddr,
+    /// The client as it is written.
+    written: IpAddr,
+    grade: Grade,
+    source: SourceKey,
+    origin: Arc<Origin>,
+    sector: Sector,
+    label: Option<Arc<str>>,
+    /// Whether attempts with that label count in the headline.
+    label_counts: bool,
+}
+
+/// What an attempt counts as.
+struct Counted {
+    sums: Sums,
+    site: Arc<str>,
+    headline: bool,
+    campaign: CampaignId,
 }
 
 impl Rules {
@@ -53,14 +85,15 @@ impl Rules {
         Self {
             home: Home::new(&settings.origin),
             sites: Sites::new(&settings.site, fallback.clone()),
-            trusted: settings.origin.trusted_proxies.iter().map(|network| network.0).collect(),
+            proxies: Proxies::new(&settings.origin),
+            prefixes: (settings.origin.prefix_v4, settings.origin.prefix_v6),
         }
     }
 }
 
 impl Classifier {
-    /// A classifier of `workers` capture workers. Of the memory limit an eighth is for identities and a sixteenth
-    /// for open incidents.
+    /// A classifier of `workers` capture workers. Of the memory limit an eighth is for identities, a sixteenth
+    /// for open incidents and another for origins.
     pub fn new(
         settings: &Settings,
         geo: Geo,
@@ -72,12 +105,18 @@ impl Classifier {
         Self {
             rules: Rules::new(settings, &fallback),
             fallback,
-            geo,
+            geo: geo.within(memory / 16),
+            memory,
             seen: Seen::new(memory / 8),
             incidents: Incidents::new(memory / 16, settings.report.incident_gap_mins),
             doubts: Doubts::default(),
+            privacy: Anonymiser::new(
+                settings.privacy.addresses,
+                (settings.origin.prefix_v4, settings.origin.prefix_v6),
+                MonthKey { month: None, key: [0; 32] },
+            ),
             reached: vec![None; workers],
-            observed: None,
+            observed: Observed::default(),
             keeps_events,
             delta: Snapshot::default(),
         }
@@ -95,12 +134,32 @@ impl Classifier {
         }
     }
 
+    /// Takes the spans that earlier runs observed.
+    pub fn preload_observed(&mut self, spans: impl IntoIterator<Item = (Timestamp, Timestamp)>) {
+        for (from, to) in spans {
+            self.observed.add(from, to);
+        }
+    }
+
+    /// Takes the incidents that were open when an earlier run ended.
+    pub fn preload_incidents(&mut self, open: Vec<OpenIncident>) {
+        for incident in open {
+            self.incidents.preload(incident);
+        }
+    }
+
+    /// Takes the key of pseudonyms that the store keeps.
+    pub fn set_month_key(&mut self, key: MonthKey) {
+        self.privacy.set_key(key);
+    }
+
     /// Replaces what depends on the settings; counts, identities and open incidents stay.
     pub fn reload(&mut self, settings: &Settings, geo: Option<Geo>) {
         self.rules = Rules::new(settings, &self.fallback);
+        self.privacy.reload(settings.privacy.addresses, self.rules.prefixes);
         self.incidents.set_gap(settings.report.incident_gap_mins);
         if let Some(geo) = geo {
-            self.geo = geo;
+            self.geo = geo.within(self.memory / 16);
         }
     }
 
@@ -110,10 +169,50 @@ impl Classifier {
     }
 
     /// Counts one attempt.
-    pub fn attempt(&mut self, attempt: Box<Attempt>) {
+    pub fn attempt(&mut self, mut attempt: Box<Attempt>) {
         let is_new = self.seen.is_new(attempt.id, attempt.time);
-        let forwarded = attempt.http.as_ref().and_then(|http| http.forwarded.as_deref());
-        let (client, grade) = attribute(&self.rules.trusted, attempt.client.ip(), forwarded, attempt.grade);
+        let who = self.who(&attempt);
+        let host = attempt.http.as_ref().and_then(|http| http.hostname.as_deref());
+        let (site, site_counts) = self.rules.sites.site(attempt.server, host);
+        let class = attempt.judgement.class;
+        // A copy counts nothing, but the incident that it belongs to goes on: an earlier run may have counted it.
+        let incident = (who.source, class, &site);
+        let placed = self.incidents.place(incident, attempt.time, || campaign::of(&attempt));
+        if !is_new {
+            self.delta.duplicates += 1;
+            return;
+        }
+        self.delta.add_id(attempt.id, attempt.time.secs());
+        let counted = Counted {
+            headline: class.in_headline() && site_counts && who.label_counts && who.grade.is_proven(),
+            sums: Sums {
+                attempts: 1,
+                sessions: u64::from(attempt.opens_session),
+                incidents: u64::from(matches!(placed, Placed::Begins(_))),
+                compared: u64::from(who.origin.second.is_some()),
+                disputed: u64::from(who.origin.is_disputed()),
+            },
+            site: Arc::clone(&site),
+            campaign: self.noted(placed),
+        };
+        self.add(&attempt, &who, &counted);
+        self.doubts.note(&attempt, who.source, &site, &mut self.delta);
+        self.delta.pseudonym_month = self.privacy.month();
+        if self.keeps_events || self.delta.events.len() < EVENTS_MAX {
+            let mut origin = Origin::clone(&who.origin);
+            self.privacy.hide(&mut attempt, who.client, &mut origin);
+            let hidden = !self.privacy.is_open();
+            let event = Event { attempt, client: who.written, hidden, grade: who.grade, site, origin };
+            self.delta.events.push(event);
+        } else {
+            self.delta.events_shed += 1;
+        }
+    }
+
+    /// Who sent it, from where, proven how well.
+    fn who(&mut self, attempt: &Attempt) -> Who {
+        let (client, grade) =
+            self.rules.proxies.attribute(attempt.client.ip(), attempt.http.as_ref(), attempt.grade);
         let source = SourceKey::of(client);
         let origin = if grade == Grade::X {
             Arc::new(Origin::of_place(Place::Proxy))
@@ -122,70 +221,87 @@ impl Classifier {
         };
         let sector = self.rules.home.sector(client, origin.place, grade);
         let (label, label_counts) = self.rules.home.label(client);
-        let host = attempt.http.as_ref().and_then(|http| http.hostname.as_deref());
-        let (site, site_counts) = self.rules.sites.site(attempt.server, host);
-        let class = attempt.judgement.class;
-        // A copy counts nothing, but the incident that it belongs to goes on: an earlier run may have counted it.
-        let begins = self.incidents.begins(source, class, &site, attempt.time);
-        if !is_new {
-            self.delta.duplicates += 1;
-            return;
+        let written = self.privacy.written(client, attempt.time);
+        Who { client, written, grade, source, origin, sector, label, label_counts }
+    }
+
+    /// The campaign of an incident; one that begins is described in the snapshot.
+    fn noted(&mut self, placed: Placed) -> CampaignId {
+        match placed {
+            Placed::Begins(campaign) => {
+                let id = campaign.id;
+                self.delta.add_campaign(campaign);
+                id
+            }
+            Placed::Continues(id) => id,
         }
-        self.delta.ids.push((attempt.id, attempt.time.secs()));
-        let sums =
-            Sums { attempts: 1, sessions: u64::from(attempt.opens_session), incidents: u64::from(begins) };
-        let headline = class.in_headline() && site_counts && label_counts && grade.is_proven();
-        let key = TallyKey {
+    }
+
+    /// Adds to every row that an attempt counts in.
+    fn add(&mut self, attempt: &Attempt, who: &Who, counted: &Counted) {
+        let Counted { sums, site, headline, campaign } = counted;
+        let (class, headline) = (attempt.judgement.class, *headline);
+        if let (Some(asn), Some(org)) = (who.origin.asn, &who.origin.as_org) {
+            self.delta.add_system(asn, org);
+        }
+        let frames = FrameKey {
             hour: attempt.time.hour(),
-            site: Arc::clone(&site),
+            site: Arc::clone(site),
+            frames: attempt.frames.clamp(1, FRAMES_MAX),
+        };
+        self.delta.add_frames(frames, headline, who.sector == Sector::Overseas);
+        let row = TallyKey {
+            hour: attempt.time.hour(),
+            site: Arc::clone(site),
             class,
-            grade,
-            place: origin.place,
-            sector,
-            label,
+            grade: who.grade,
+            place: who.origin.place,
+            sector: who.sector,
+            label: who.label.clone(),
             headline,
         };
+        self.delta.add_row(row, *sums);
         let day = SourceDay {
             day: Period::containing(PeriodKind::Day, attempt.time),
-            source,
-            place: origin.place,
-            asn: origin.asn,
-            grade,
+            source: Some((SourceKey::of(who.written), SourcePrefix::of(who.client, self.rules.prefixes))),
+            place: who.origin.place,
+            asn: who.origin.asn,
+            grade: who.grade,
             class,
-            site: Arc::clone(&site),
+            site: Arc::clone(site),
             headline,
+            campaign: *campaign,
+            sector: who.sector,
         };
-        let frames = attempt.frames.clamp(1, FRAMES_MAX);
-        let frames = FrameKey { hour: key.hour, site: Arc::clone(&site), frames };
-        self.delta.add_frames(frames, headline, sector == Sector::Overseas);
-        self.doubts.note(&attempt, source, &site, &mut self.delta);
-        self.delta.add_row(key, sums);
-        self.delta.add_source(day, attempt.time, sums);
-        if self.keeps_events || self.delta.events.len() < EVENTS_MAX {
-            self.delta.events.push(Event { attempt, client, grade, site, origin: Origin::clone(&origin) });
-        } else {
-            self.delta.events_shed += 1;
-        }
+        let of_source = SourceSums {
+            sums: *sums,
+            registered: who.origin.registered,
+            infrastructure: who.origin.infrastructure,
+            ..SourceSums::at(attempt.time)
+        };
+        self.delta.add_source(day, &of_source);
     }
 
     /// Takes a worker's progress.
     pub fn progress(&mut self, worker: usize, progress: &Progress) {
         if let Some(reached) = self.reached.get_mut(worker) {
-            *reached = Some(reached.map_or(progress.now, |known| known.max(progress.now)));
+            // A clock that was set back is followed at once.
+            let known = reached.filter(|_| !progress.stepped);
+            *reached = Some(known.map_or(progress.now, |known| known.max(progress.now)));
         }
         if let Some((from, to)) = progress.observed {
-            // Several interfaces watch the same time: only what lies beyond the known end is new.
-            let from = self.observed.map_or(from, |known| known.max(from));
-            if from < to {
+            // Several interfaces watch the same time, and a clock that was set back shows some of it again.
+            for (from, to) in self.observed.add(from, to) {
                 self.delta.add_observed(from, to);
-                self.observed = Some(to);
             }
         }
-        self.delta.add_counters(progress.hour, &progress.counters);
+        if !progress.counters.is_empty() {
+            self.delta.add_counters(progress.hour, &progress.counters);
+        }
         if let Some(slowest) = self.reached.iter().copied().collect::<Option<Vec<_>>>()
             && let Some(watermark) = slowest.into_iter().min()
         {
-            self.delta.watermark = self.delta.watermark.max(watermark);
+            self.delta.watermark = watermark;
         }
     }
 

@@ -7,34 +7,90 @@ use std::net::IpAddr;
 
 use ipnet::IpNet;
 
+use crate::config::origin::OriginSettings;
+use crate::model::attempt::{HttpFields, NamingField};
 use crate::model::grade::Grade;
 
 /// Hops of a forwarding header that are looked at, from the right.
 const HOPS_MAX: usize = 16;
 
-/// The attributed client and its grade.
-///
-/// `forwarded` is the right-hand end of `X-Forwarded-For` or `Forwarded`. From the right, addresses of trusted
-/// proxies are skipped; the first other one is the client (E3). Where none is usable the grade is X.
-pub fn attribute(
-    trusted: &[IpNet],
-    peer: IpAddr,
-    forwarded: Option<&str>,
-    measured: Grade,
-) -> (IpAddr, Grade) {
-    let is_trusted = |address: &IpAddr| trusted.iter().any(|network| network.contains(address));
-    if !is_trusted(&peer) {
-        return (peer, measured);
+/// The proxies of the operator.
+#[derive(Debug, Default)]
+pub struct Proxies {
+    /// Those that append to a list of hops.
+    listing: Vec<IpNet>,
+    /// Those that name the client in a field of their own, in lower case. Longest prefix first: the most specific counts.
+    naming: Vec<(IpNet, String)>,
+}
+
+impl Proxies {
+    /// From `[origin]`.
+    pub fn new(settings: &OriginSettings) -> Self {
+        let mut naming: Vec<(IpNet, String)> = settings
+            .proxy
+            .iter()
+            .flat_map(|proxy| {
+                let header = proxy.header.to_ascii_lowercase();
+                proxy.networks.iter().map(move |network| (network.0, header.clone()))
+            })
+            .collect();
+        naming.sort_by_key(|(network, _)| std::cmp::Reverse(network.prefix_len()));
+        Self { listing: settings.trusted_proxies.iter().map(|network| network.0).collect(), naming }
     }
-    for hop in forwarded.unwrap_or_default().rsplit(',').take(HOPS_MAX) {
-        match address_of(hop) {
-            Some(address) if is_trusted(&address) => {}
-            Some(address) => return (address, Grade::E3),
-            // Something that is no address ("unknown", an obfuscated name): nothing left of it can be trusted.
-            None => break,
+
+    /// The field in which a naming proxy names the client.
+    fn header_of(&self, address: &IpAddr) -> Option<&str> {
+        self.naming.iter().find(|(network, _)| network.contains(address)).map(|(_, header)| header.as_str())
+    }
+
+    fn has(&self, address: &IpAddr) -> bool {
+        self.listing.iter().any(|network| network.contains(address)) || self.header_of(address).is_some()
+    }
+
+    /// The attributed client and its grade.
+    ///
+    /// From the peer on, each address of a trusted proxy says who stood before it: a naming proxy in its own field and
+    /// nowhere else, any other by the next hop to the left of `X-Forwarded-For` or `Forwarded`. The first address that
+    /// is no proxy's is the client (E3). Where none is usable the grade is X.
+    pub fn attribute(&self, peer: IpAddr, http: Option<&HttpFields>, measured: Grade) -> (IpAddr, Grade) {
+        if !self.has(&peer) {
+            return (peer, measured);
+        }
+        let list = http.and_then(|http| http.forwarded.as_deref()).unwrap_or_default();
+        let found = self.follow(peer, http, list);
+        match http.and_then(|http| http.forwarded_too.as_deref()) {
+            // Which of the two the proxy wrote is not known: they must name the same client.
+            Some(other) if self.follow(peer, http, other) != found => (peer, Grade::X),
+            _ => found,
         }
     }
-    (peer, Grade::X)
+
+    /// Follows one list of hops from the peer on.
+    fn follow(&self, peer: IpAddr, http: Option<&HttpFields>, list: &str) -> (IpAddr, Grade) {
+        let mut hops = list.rsplit(',').take(HOPS_MAX);
+        let mut current = peer;
+        loop {
+            if let Some(header) = self.header_of(&current) {
+                let fields = http.map(|http| http.naming.as_slice()).unwrap_or_default();
+                return match named(fields, header).filter(|client| !self.has(client)) {
+                    Some(client) => (client, Grade::E3),
+                    None => (peer, Grade::X),
+                };
+            }
+            // Something that is no address ("unknown", an obfuscated name): nothing left of it can be trusted.
+            let Some(before) = hops.next().and_then(address_of) else { return (peer, Grade::X) };
+            if !self.has(&before) {
+                return (before, Grade::E3);
+            }
+            current = before;
+        }
+    }
+}
+
+/// The address that a naming field holds: one, and nothing else.
+fn named(fields: &[NamingField], header: &str) -> Option<IpAddr> {
+    let field = fields.iter().find(|field| &*field.header == header)?;
+    field.value.trim().parse::<IpAddr>().ok().map(|address| address.to_canonical())
 }
 
 /// The address of one hop: `192.0.2.1`, `192.0.2.1:4711`, `[2001:db8::1]:4711`, or a `for=` of RFC 7239.
@@ -62,9 +118,53 @@ mod tests {
     use super::*;
 
     fn ask(forwarded: Option<&str>, peer: &str) -> (String, Grade) {
-        let trusted = ["203.0.113.0/24".parse().unwrap(), "2001:db8::/32".parse().unwrap()];
-        let (client, grade) = attribute(&trusted, peer.parse().unwrap(), forwarded, Grade::E2);
+        asked(forwarded, None, peer)
+    }
+
+    fn asked(forwarded: Option<&str>, connecting: Option<&str>, peer: &str) -> (String, Grade) {
+        let settings = "trusted_proxies = [\"203.0.113.0/24\", \"2001:db8::/32\"]
+            [[proxy]]\nnetworks = [\"203.0.113.128/25\", \"104.16.0.0/13\"]\nheader = \"CF-Connecting-IP\"
+            [[proxy]]\nnetworks = [\"104.16.9.0/24\"]\nheader = \"X-Other\"";
+        let proxies = Proxies::new(&toml::from_str(settings).unwrap());
+        let field = |value: &str| NamingField { header: "cf-connecting-ip".into(), value: value.into() };
+        let http = HttpFields {
+            forwarded: forwarded.map(Into::into),
+            naming: connecting.map(field).into_iter().collect(),
+            ..HttpFields::default()
+        };
+        let (client, grade) = proxies.attribute(peer.parse().unwrap(), Some(&http), Grade::E2);
         (client.to_string(), grade)
+    }
+
+    #[test]
+    fn a_naming_proxy_is_believed_in_its_own_field_and_nowhere_else() {
+        let cases = [
+            (None, Some("8.8.8.8"), "104.16.0.1", "8.8.8.8", Grade::E3),
+            (Some("1.1.1.1"), Some(" 2a00:1450::1 "), "104.16.0.1", "2a00:1450::1", Grade::E3),
+            (Some("1.1.1.1"), None, "104.16.0.1", "104.16.0.1", Grade::X),
+            (None, Some("8.8.8.8, 9.9.9.9"), "104.16.0.1", "104.16.0.1", Grade::X),
+            (None, Some("8.8.8.8:80"), "104.16.0.1", "104.16.0.1", Grade::X),
+            (None, Some("garbage"), "104.16.0.1", "104.16.0.1", Grade::X),
+            (None, Some(""), "104.16.0.1", "104.16.0.1", Grade::X),
+            // Its own kind is no client.
+            (None, Some("104.16.0.2"), "104.16.0.1", "104.16.0.1", Grade::X),
+            // The most specific network says which field.
+            (None, Some("8.8.8.8"), "104.16.9.1", "104.16.9.1", Grade::X),
+            (None, Some("8.8.8.8"), "203.0.113.200", "8.8.8.8", Grade::E3),
+            // A balancer of ours before it names it; it names the client.
+            (Some("1.1.1.1, 104.16.0.1"), Some("8.8.8.8"), "203.0.113.1", "8.8.8.8", Grade::E3),
+            (Some("104.16.0.1, 1.1.1.1"), Some("8.8.8.8"), "203.0.113.1", "1.1.1.1", Grade::E3),
+            // From a stranger, and from a proxy that is not one of these, the field is plain input.
+            (None, Some("8.8.8.8"), "198.51.100.1", "198.51.100.1", Grade::E2),
+            (Some("1.1.1.1"), Some("8.8.8.8"), "203.0.113.1", "1.1.1.1", Grade::E3),
+        ];
+        for (forwarded, connecting, peer, client, grade) in cases {
+            assert_eq!(
+                asked(forwarded, connecting, peer),
+                (client.to_owned(), grade),
+                "{forwarded:?} {connecting:?} {peer}"
+            );
+        }
     }
 
     #[test]
@@ -106,6 +206,7 @@ mod tests {
         #[test]
         fn any_header_is_survived(header in ".{0,300}") {
             ask(Some(&header), "203.0.113.1");
+            asked(None, Some(&header), "104.16.0.1");
         }
     }
 }

@@ -33,9 +33,9 @@ struct Seen {
 #[derive(Debug, Default)]
 pub struct Doubts {
     day: Option<Period>,
-    endpoints: HashMap<Endpoint, Seen, ahash::RandomState>,
+    endpoints: HashMap<Arc<Endpoint>, Seen, ahash::RandomState>,
     /// The one endpoint of each client; none once it hit a second.
-    sources: HashMap<SourceKey, Option<Endpoint>, ahash::RandomState>,
+    sources: HashMap<SourceKey, Option<Arc<Endpoint>>, ahash::RandomState>,
 }
 
 impl Doubts {
@@ -45,13 +45,15 @@ impl Doubts {
         if self.day != Some(endpoint.day) {
             *self = Self { day: Some(endpoint.day), ..Self::default() };
         }
-        let is_full = self.endpoints.len() >= ENDPOINTS_MAX && !self.endpoints.contains_key(&endpoint);
+        let known = self.endpoints.get_key_value(&endpoint).map(|(known, _)| Arc::clone(known));
+        let is_full = self.endpoints.len() >= ENDPOINTS_MAX && known.is_none();
         if is_full || self.sources.len() >= SOURCES_MAX && !self.sources.contains_key(&source) {
             return;
         }
+        let endpoint = known.unwrap_or_else(|| Arc::new(endpoint));
         let is_clean = match self.sources.get_mut(&source) {
             None => {
-                self.sources.insert(source, Some(endpoint.clone()));
+                self.sources.insert(source, Some(Arc::clone(&endpoint)));
                 true
             }
             Some(Some(known)) if *known == endpoint => true,
@@ -63,13 +65,14 @@ impl Doubts {
                     && seen.clean.len() + 1 >= CLEAN_MIN
                 {
                     let clean_sources = seen.clean.len() as u64;
+                    let first = Endpoint::clone(&first);
                     snapshot.add_endpoint(first, EndpointSums { clean_sources, ..EndpointSums::default() });
                 }
                 false
             }
         };
         let status = attempt.http.as_ref().and_then(|http| http.status);
-        let seen = self.endpoints.entry(endpoint.clone()).or_default();
+        let seen = self.endpoints.entry(Arc::clone(&endpoint)).or_default();
         seen.attempts += 1;
         seen.answered += u64::from(status.is_some_and(|status| (200..300).contains(&status)));
         if is_clean && seen.clean.len() < CLEAN_MAX {
@@ -81,7 +84,7 @@ impl Doubts {
                 answered: std::mem::take(&mut seen.answered),
                 clean_sources: seen.clean.len() as u64,
             };
-            snapshot.add_endpoint(endpoint, sums);
+            snapshot.add_endpoint(Endpoint::clone(&endpoint), sums);
         }
     }
 }

@@ -1,279 +1,27 @@
-//! Geolocation databases (MaxMind DB format): opened, checked, asked.
+//! The databases and lists in use, asked together.
 //!
-//! A file is read into memory, never mapped: a mapped file that is overwritten in place kills the process. What a
-//! database does not tell stays "not determined". An error during a look-up is an unknown origin and a counter.
+//! The first database with countries decides where an address is; the second is the second opinion; what neither tells is
+//! filled in by the rest, and what none tells stays "not determined". An error during a look-up is an unknown origin and
+//! a counter.
 
 use std::collections::{BTreeMap, HashMap};
 use std::fmt::Write;
 use std::net::IpAddr;
-use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use maxminddb::Reader;
-use serde::{Deserialize, Serialize};
-use sha2::{Digest, Sha256};
+use ipnet::IpNet;
 
-use crate::model::origin::Origin;
-use crate::model::place::{Country, Place, SourceKey};
-use crate::model::time::Timestamp;
+use crate::classify::database::{Database, DatabaseInfo, Patience};
+use crate::classify::infrastructure::Lists;
+use crate::classify::record::Record;
+use crate::classify::sector;
+use crate::model::origin::{Infrastructure, Origin};
+use crate::model::place::{Place, SourceKey};
 
-/// The embedded default: DB-IP Country Lite (CC BY 4.0), built by `gatewatch geo build`; see config/geo/README.md.
-const EMBEDDED: &[u8] = include_bytes!("../../config/geo/dbip-country-lite-2026-10.mmdb.zst");
-/// Decompressed size at most; the file committed is 8.3 MB.
-const EMBEDDED_MAX_BYTES: usize = 32 << 20;
-/// A database file larger than this is not read: the largest commercial ones have about 1 GiB.
-const FILE_MAX_BYTES: u64 = 2 << 30;
-/// Records looked at before a database is accepted.
-const SAMPLE_RECORDS: usize = 2_000;
-/// Sources whose origin is kept at hand, in each of two generations.
+/// Sources whose origin is kept at hand at most, in each of two generations: more brought no speed.
 const CACHE_SOURCES: usize = 65_536;
-
-/// Which database attributed a tally.
-#[derive(Clone, Debug, Deserialize, Eq, PartialEq, Serialize)]
-pub struct DatabaseInfo {
-    /// `database_type` of the file.
-    #[serde(rename = "type")]
-    pub kind: String,
-    /// When it was built, RFC 3339.
-    pub build_date: String,
-    /// SHA-256 of the file (of the decompressed database where it is embedded).
-    pub sha256: String,
-    /// Its path, or `embedded`.
-    pub path: String,
-    /// Attribution that its licence asks for, where known.
-    pub attribution: Option<String>,
-}
-
-/// Why a database cannot be used.
-#[derive(Debug, thiserror::Error)]
-#[error("database {}: {complaint}", path.display())]
-pub struct GeoError {
-    /// The file.
-    pub path: PathBuf,
-    /// What was found and what would be right.
-    pub complaint: String,
-}
-
-/// One opened database.
-#[derive(Debug)]
-pub struct Database {
-    reader: Reader<Vec<u8>>,
-    info: DatabaseInfo,
-}
-
-/// A country given as a map (MaxMind, DB-IP) or as a text (`IPinfo`).
-#[derive(Deserialize)]
-#[serde(untagged)]
-enum CountryField<'a> {
-    Map {
-        #[serde(borrow)]
-        iso_code: Option<&'a str>,
-    },
-    Text(&'a str),
-}
-
-impl CountryField<'_> {
-    fn code(&self) -> Option<Country> {
-        match self {
-            Self::Map { iso_code } => iso_code.and_then(|code| code.parse().ok()),
-            Self::Text(code) => code.parse().ok(),
-        }
-    }
-}
-
-#[derive(Deserialize)]
-#[serde(untagged)]
-enum ContinentField<'a> {
-    Map {
-        #[serde(borrow)]
-        code: Option<&'a str>,
-    },
-    Text(&'a str),
-}
-
-#[derive(Deserialize)]
-#[serde(untagged)]
-enum AsnField<'a> {
-    Number(u64),
-    Text(&'a str),
-}
-
-/// The members of a record that are of use, in every shape that is accepted.
-#[derive(Default, Deserialize)]
-#[serde(default)]
-struct Record<'a> {
-    #[serde(borrow)]
-    country: Option<CountryField<'a>>,
-    country_code: Option<&'a str>,
-    #[serde(borrow)]
-    registered_country: Option<CountryField<'a>>,
-    #[serde(borrow)]
-    continent: Option<ContinentField<'a>>,
-    continent_code: Option<&'a str>,
-    autonomous_system_number: Option<u64>,
-    autonomous_system_organization: Option<&'a str>,
-    #[serde(borrow)]
-    asn: Option<AsnField<'a>>,
-    as_name: Option<&'a str>,
-    name: Option<&'a str>,
-}
-
-impl Record<'_> {
-    fn country(&self) -> Option<Country> {
-        self.country
-            .as_ref()
-            .and_then(CountryField::code)
-            .or_else(|| self.country_code.and_then(|code| code.parse().ok()))
-    }
-
-    fn continent(&self) -> Option<[u8; 2]> {
-        let code = match &self.continent {
-            Some(ContinentField::Map { code }) => *code,
-            Some(ContinentField::Text(text)) => Some(*text),
-            None => None,
-        };
-        code.or(self.continent_code)?.as_bytes().try_into().ok()
-    }
-
-    fn asn(&self) -> Option<u32> {
-        let number = self.autonomous_system_number.or(match self.asn {
-            Some(AsnField::Number(number)) => Some(number),
-            Some(AsnField::Text(text)) => text.trim_start_matches("AS").parse().ok(),
-            None => None,
-        });
-        // Numbers of 32 bits are all there are (RFC 6793).
-        u32::try_from(number?).ok()
-    }
-
-    fn organisation(&self) -> Option<&str> {
-        self.autonomous_system_organization.or(self.as_name).or(if self.asn.is_some() {
-            self.name
-        } else {
-            None
-        })
-    }
-}
-
-impl Database {
-    /// Reads a file and checks that it tells countries or autonomous systems.
-    pub fn open(path: &Path) -> Result<Self, GeoError> {
-        let wrong = |complaint: String| GeoError { path: path.to_owned(), complaint };
-        let size = std::fs::metadata(path).map_err(|error| wrong(format!("cannot be read: {error}")))?.len();
-        if size > FILE_MAX_BYTES {
-            return Err(wrong(format!("has {size} bytes; {FILE_MAX_BYTES} at most are read")));
-        }
-        let bytes = std::fs::read(path).map_err(|error| wrong(format!("cannot be read: {error}")))?;
-        Self::from_bytes(bytes, &path.display().to_string()).map_err(wrong)
-    }
-
-    /// The embedded default.
-    pub fn embedded() -> Result<Self, GeoError> {
-        let wrong = |complaint: String| GeoError { path: PathBuf::from("embedded"), complaint };
-        let bytes =
-            zstd::bulk::decompress(EMBEDDED, EMBEDDED_MAX_BYTES).map_err(|error| wrong(error.to_string()))?;
-        Self::from_bytes(bytes, "embedded").map_err(wrong)
-    }
-
-    fn from_bytes(bytes: Vec<u8>, path: &str) -> Result<Self, String> {
-        let sha256 = hex(&Sha256::digest(&bytes));
-        let reader = Reader::from_source(bytes)
-            .map_err(|error| format!("is no MaxMind DB file ({error}); a country or ASN .mmdb is wanted"))?;
-        let metadata = reader.metadata();
-        let kind = metadata.database_type.clone();
-        let built = i64::try_from(metadata.build_epoch).unwrap_or(i64::MAX);
-        let attribution = kind
-            .to_ascii_lowercase()
-            .contains("dbip")
-            .then(|| "IP Geolocation by DB-IP (https://db-ip.com), CC BY 4.0".to_owned())
-            .or_else(|| {
-                kind.starts_with("GeoLite2")
-                    .then(|| "This product includes GeoLite2 data created by MaxMind".to_owned())
-            });
-        let info = DatabaseInfo {
-            build_date: Timestamp::from_parts(built, 0).to_jiff().to_string(),
-            sha256,
-            path: path.to_owned(),
-            attribution,
-            kind,
-        };
-        let database = Self { reader, info };
-        database.check()?;
-        Ok(database)
-    }
-
-    /// Type, build date, hash.
-    pub const fn info(&self) -> &DatabaseInfo {
-        &self.info
-    }
-
-    /// Looks at a sample of its records.
-    fn check(&self) -> Result<(), String> {
-        let broken = |error: maxminddb::MaxMindDbError| format!("is damaged: {error}; fetch it again");
-        let mut told = false;
-        let mut first_error = None;
-        for network in
-            self.reader.networks(maxminddb::WithinOptions::default()).map_err(broken)?.take(SAMPLE_RECORDS)
-        {
-            match network.and_then(|result| result.decode::<Record<'_>>()) {
-                Ok(Some(record)) if record.country().is_some() || record.asn().is_some() => told = true,
-                Ok(_) => {}
-                Err(error) => first_error = first_error.or(Some(error)),
-            }
-        }
-        match (told, first_error) {
-            (true, _) => Ok(()),
-            (false, Some(error)) => Err(broken(error)),
-            (false, None) => Err(format!(
-                "is of type {:?} and tells neither countries nor autonomous systems; use a Country, City or ASN database",
-                self.info.kind
-            )),
-        }
-    }
-
-    /// IPv4 addresses that it locates in each country: the base rate of a share. Empty for a database without countries.
-    pub fn addresses(&self) -> BTreeMap<String, u64> {
-        let mut found = BTreeMap::new();
-        // Thousands of networks share one record: each is decoded once.
-        let mut codes: HashMap<Option<usize>, Option<Country>, ahash::RandomState> = HashMap::default();
-        let Ok(networks) = "0.0.0.0/0"
-            .parse()
-            .map_err(|_| ())
-            .and_then(|all| self.reader.within(all, maxminddb::WithinOptions::default()).map_err(|_| ()))
-        else {
-            return found;
-        };
-        for result in networks.flatten() {
-            let Ok(network) = result.network() else { continue };
-            let code = *codes.entry(result.offset()).or_insert_with(|| {
-                result.decode::<Record<'_>>().ok().flatten().and_then(|record| record.country())
-            });
-            if let Some(code) = code {
-                let host_bits = if network.is_ipv4() { 32_u8 } else { 128 }.saturating_sub(network.prefix());
-                let addresses = 1_u64 << host_bits.min(32);
-                *found.entry(Place::from_database(code).code().to_owned()).or_default() += addresses;
-            }
-        }
-        found
-    }
-
-    fn fill(&self, address: IpAddr, origin: &mut Origin) -> Result<(), maxminddb::MaxMindDbError> {
-        let result = self.reader.lookup(address)?;
-        let Some(record) = result.decode::<Record<'_>>()? else { return Ok(()) };
-        if origin.place == Place::Unknown
-            && let Some(country) = record.country()
-        {
-            origin.place = Place::from_database(country);
-            origin.prefix = result.network().ok().map(|network| network.to_string().into());
-        }
-        origin.registered = origin.registered.or_else(|| record.registered_country.as_ref()?.code());
-        origin.continent = origin.continent.or_else(|| record.continent());
-        if origin.asn.is_none() {
-            origin.asn = record.asn();
-            origin.as_org = record.organisation().map(Into::into);
-        }
-        Ok(())
-    }
-}
+/// Memory of one of them: the origin and its place in the map.
+const BYTES_PER_SOURCE: usize = 256;
 
 /// Lower-case hexadecimal.
 pub fn hex(bytes: &[u8]) -> String {
@@ -288,20 +36,56 @@ pub fn hex(bytes: &[u8]) -> String {
 #[derive(Debug)]
 pub struct Geo {
     databases: Vec<Database>,
+    lists: Lists,
     recent: HashMap<SourceKey, Arc<Origin>, ahash::RandomState>,
     older: HashMap<SourceKey, Arc<Origin>, ahash::RandomState>,
+    generation_max: usize,
     errors: u64,
 }
 
 impl Geo {
     /// Asks `databases` in this order: the first that knows decides.
     pub fn new(databases: Vec<Database>) -> Self {
-        Self { databases, recent: HashMap::default(), older: HashMap::default(), errors: 0 }
+        Self {
+            databases,
+            lists: Lists::default(),
+            recent: HashMap::default(),
+            older: HashMap::default(),
+            generation_max: CACHE_SOURCES,
+            errors: 0,
+        }
     }
 
-    /// Type, build date and hash of each.
+    /// With up to `memory_bytes` for what was asked lately.
+    #[must_use]
+    pub fn within(self, memory_bytes: usize) -> Self {
+        Self { generation_max: (memory_bytes / BYTES_PER_SOURCE / 2).clamp(1_024, CACHE_SOURCES), ..self }
+    }
+
+    /// With the operator's lists of kinds of network, which go before the databases.
+    #[must_use]
+    pub fn with_lists(self, lists: Lists) -> Self {
+        Self { lists, ..self }
+    }
+
+    /// The operator's lists.
+    pub const fn lists(&self) -> &Lists {
+        &self.lists
+    }
+
+    /// The first database with countries.
+    pub fn deciding(&self) -> Option<&Database> {
+        self.databases.iter().find(|database| database.tells().countries)
+    }
+
+    /// Type, build date and hash of each, the deciding one first.
     pub fn infos(&self) -> Vec<DatabaseInfo> {
-        self.databases.iter().map(|database| database.info.clone()).collect()
+        let mut databases: Vec<&Database> = self.databases.iter().collect();
+        if let Some(at) = databases.iter().position(|database| database.tells().countries) {
+            let deciding = databases.remove(at);
+            databases.insert(0, deciding);
+        }
+        databases.into_iter().map(|database| database.info().clone()).collect()
     }
 
     /// Look-ups that failed on a damaged part of a database; their origin is unknown.
@@ -310,8 +94,8 @@ impl Geo {
     }
 
     /// IPv4 addresses by country, of the database that decides.
-    pub fn addresses(&self) -> BTreeMap<String, u64> {
-        self.databases.first().map(Database::addresses).unwrap_or_default()
+    pub fn addresses(&self, patience: Patience<'_>) -> BTreeMap<String, u64> {
+        self.deciding().map(|database| database.addresses(patience)).unwrap_or_default()
     }
 
     /// Origin of a source.
@@ -320,40 +104,92 @@ impl Geo {
             return Arc::clone(known);
         }
         let origin = self.older.remove(&source).unwrap_or_else(|| Arc::new(self.look_up(source.address())));
-        if self.recent.len() >= CACHE_SOURCES {
+        if self.recent.len() >= self.generation_max {
             self.older = std::mem::take(&mut self.recent);
         }
         self.recent.insert(source, Arc::clone(&origin));
         origin
     }
 
+    /// The places inside a network by the database that decides, each with how many of its addresses are there.
+    pub fn places_within(&self, network: IpNet) -> BTreeMap<Place, u128> {
+        self.deciding().map(|database| database.places_within(network)).unwrap_or_default()
+    }
+
     /// Origin of an address, asked anew.
     pub fn look_up(&mut self, address: IpAddr) -> Origin {
-        if crate::classify::sector::is_unroutable(address) {
-            return Origin::of_place(Place::Private);
+        let address = address.to_canonical();
+        let listed = self.lists.class(address);
+        if sector::is_unroutable(address) {
+            let infrastructure = listed.or(Some(Infrastructure::Bogon));
+            return Origin { infrastructure, ..Origin::of_place(Place::Private) };
         }
-        let mut origin = Origin::of_place(Place::Unknown);
+        let mut origin = Origin { infrastructure: listed, ..Origin::of_place(Place::Unknown) };
+        let mut opinions = 0;
         for database in &self.databases {
-            if database.fill(address, &mut origin).is_err() {
-                self.errors += 1;
+            opinions += usize::from(database.tells().countries);
+            match database.answer(address) {
+                Ok(Some(answer)) => {
+                    let place = answer.record.country().map_or(Place::Unknown, Place::from_database);
+                    if place != Place::Unknown && origin.place == Place::Unknown {
+                        origin.place = place;
+                        origin.prefix = answer.network();
+                    } else if place != Place::Unknown && opinions == 2 {
+                        origin.second = Some(place);
+                    }
+                    fill(&mut origin, place, &answer.record);
+                }
+                Ok(None) => {}
+                Err(_) => self.errors += 1,
             }
         }
         origin
     }
 }
 
+/// Adds what is missing from a record that places the address at `place`.
+fn fill(origin: &mut Origin, place: Place, record: &Record<'_>) {
+    origin.registered = origin.registered.or(record.registered);
+    // The continent of another country would contradict the place.
+    if place == origin.place {
+        origin.continent = origin.continent.or_else(|| record.continent());
+    }
+    if origin.asn.is_none() {
+        origin.asn = record.asn;
+        origin.as_org = record.organisation().map(Into::into);
+    }
+    origin.infrastructure = origin.infrastructure.or(record.infrastructure);
+}
+
 #[cfg(test)]
 mod tests {
+    use serde_json::{Value, json};
+
     use super::*;
+
+    /// A database of one network.
+    fn database(network: &str, value: &Value) -> Database {
+        let mut writer = mmdb_writer::Writer::new("Test");
+        writer.insert(network.parse::<ipnet::IpNet>().unwrap(), value).unwrap();
+        Database::from_bytes(writer.to_bytes().unwrap(), "test", &|| true).unwrap()
+    }
+
+    fn asked(databases: Vec<Database>, address: &str) -> Origin {
+        Geo::new(databases).look_up(address.parse().unwrap())
+    }
 
     #[test]
     fn addresses_of_every_country_are_told_and_add_up_to_most_of_the_routed_ones() {
-        let addresses = Database::embedded().unwrap().addresses();
+        let addresses = Database::embedded().unwrap().addresses(&|| true);
         let all: u64 = addresses.values().sum();
         assert!((3_000_000_000..=1 << 32).contains(&all), "{all}");
         let share = |code: &str| addresses[code] as f64 / all as f64;
         assert!((0.3..0.6).contains(&share("US")) && (0.05..0.2).contains(&share("CN")), "{}", share("US"));
         assert!(addresses.len() > 200);
+        assert!(
+            Database::embedded().unwrap().addresses(&|| false).is_empty(),
+            "whoever asks may lose patience"
+        );
     }
 
     #[test]
@@ -365,55 +201,113 @@ mod tests {
             let origin = geo.origin(SourceKey::of(address.parse().unwrap()));
             assert_eq!(origin.place.code(), code, "{address}");
             assert_eq!(origin.asn, None, "a country database determines no system");
+            assert_eq!(origin.infrastructure, None, "nor a kind of network");
         }
         assert_eq!(geo.look_up("192.168.1.1".parse().unwrap()).place, Place::Private);
+        assert_eq!(geo.look_up("fe80::1".parse().unwrap()).infrastructure, Some(Infrastructure::Bogon));
         assert!(geo.infos()[0].attribution.as_ref().unwrap().contains("DB-IP"));
     }
 
     #[test]
-    fn every_shape_of_record_is_read() {
+    fn every_shape_of_record_is_read_for_both_families() {
         let shapes = [
-            serde_json::json!({"country": {"iso_code": "DE"}, "registered_country": {"iso_code": "US"}, "continent": {"code": "EU"}}),
-            serde_json::json!({"country_code": "DE"}),
-            serde_json::json!({"country": "DE", "asn": "AS64500", "as_name": "Example"}),
+            json!({"country": {"iso_code": "DE"}, "registered_country": {"iso_code": "US"}, "continent": {"code": "EU"}}),
+            json!({"country_code": "DE"}),
+            json!({"country": "DE", "asn": "AS64500", "as_name": "Example"}),
         ];
         for shape in shapes {
-            let mut writer = mmdb_writer::Writer::new("Test");
-            writer.insert("198.41.0.0/24".parse::<ipnet::IpNet>().unwrap(), &shape).unwrap();
-            let database = Database::from_bytes(writer.to_bytes().unwrap(), "test").unwrap();
-            let origin = Geo::new(vec![database]).look_up("198.41.0.4".parse().unwrap());
-            assert_eq!(origin.place.code(), "DE", "{shape}");
-            assert_eq!(origin.asn.is_some(), shape.get("asn").is_some());
+            for (network, address) in [("198.41.0.0/24", "198.41.0.4"), ("2a00:1450::/32", "2a00:1450::4")] {
+                let origin = asked(vec![database(network, &shape)], address);
+                assert_eq!(origin.place.code(), "DE", "{shape}");
+                assert_eq!(origin.asn.is_some(), shape.get("asn").is_some());
+                assert_eq!(origin.registered.is_some(), shape.get("registered_country").is_some());
+                assert_eq!(origin.prefix.map(|prefix| prefix.to_string()).as_deref(), Some(network));
+            }
         }
     }
 
     #[test]
-    fn a_second_database_adds_what_the_first_does_not_know() {
-        let build = |value: serde_json::Value| {
-            let mut writer = mmdb_writer::Writer::new("Test");
-            writer.insert("198.41.0.0/24".parse::<ipnet::IpNet>().unwrap(), &value).unwrap();
-            Database::from_bytes(writer.to_bytes().unwrap(), "test").unwrap()
+    fn the_first_database_with_countries_decides_and_the_second_is_the_second_opinion() {
+        let net = "198.41.0.0/24";
+        let asn = || {
+            database(
+                net,
+                &json!({"autonomous_system_number": 64500, "autonomous_system_organization": "Example"}),
+            )
         };
-        let asn = build(
-            serde_json::json!({"autonomous_system_number": 64500_u32, "autonomous_system_organization": "Example"}),
+        let country = |code: &str| database(net, &json!({"country": {"iso_code": code}}));
+        let elsewhere = |code: &str| database("9.0.0.0/8", &json!({"country": {"iso_code": code}}));
+        let continental = database(
+            net,
+            &json!({"country": "BE", "continent": "XY", "registered_country": {"iso_code": "LU"}}),
         );
-        let country = build(serde_json::json!({"country": {"iso_code": "FR"}}));
-        let other = build(serde_json::json!({"country": {"iso_code": "BE"}}));
-        let origin = Geo::new(vec![asn, country, other]).look_up("198.41.0.4".parse().unwrap());
-        assert_eq!(
-            (origin.place.code(), origin.asn, origin.as_org.as_deref()),
-            ("FR", Some(64500), Some("Example"))
-        );
+        let cases = [
+            (vec![asn(), country("FR"), country("BE"), country("NL")], "FR", Some("BE")),
+            (vec![country("FR"), asn(), country("FR")], "FR", Some("FR")),
+            (vec![country("FR"), asn()], "FR", None),
+            // The second does not know it; the third is no second opinion.
+            (vec![country("FR"), elsewhere("DE"), country("NL")], "FR", None),
+            // The first does not know it: the second decides, alone.
+            (vec![elsewhere("DE"), country("BE"), country("NL")], "BE", None),
+            (vec![elsewhere("DE"), elsewhere("AT"), country("NL")], "NL", None),
+            (vec![country("ZZ"), country("BE")], "BE", None),
+            (vec![country("EU"), country("BE")], "EU", Some("BE")),
+            (vec![elsewhere("DE")], "unknown", None),
+        ];
+        for (number, (databases, place, second)) in cases.into_iter().enumerate() {
+            let has_system = databases.iter().any(|database| database.tells().systems);
+            let origin = asked(databases, "198.41.0.4");
+            let second_code = origin.second.map(|second| second.code().to_owned());
+            assert_eq!((origin.place.code(), second_code.as_deref()), (place, second), "case {number}");
+            assert_eq!(origin.is_disputed(), second.is_some_and(|second| second != place), "case {number}");
+            assert_eq!(origin.asn, has_system.then_some(64_500), "case {number}");
+        }
+        let mixed = asked(vec![country("FR"), continental], "198.41.0.4");
+        assert_eq!(mixed.continent, None, "the continent of another country is not taken");
+        assert_eq!(mixed.registered.map(|country| country.to_string()), Some("LU".into()));
+    }
+
+    #[test]
+    fn the_deciding_database_is_named_first() {
+        let asn = database("9.0.0.0/8", &json!({"asn": 64500}));
+        let country = database("9.0.0.0/8", &json!({"country": "FR"}));
+        let hash = country.info().sha256.clone();
+        let geo = Geo::new(vec![asn, country]);
+        assert_eq!(geo.infos()[0].sha256, hash);
+        assert_eq!(geo.addresses(&|| true), BTreeMap::from([("FR".to_owned(), 1 << 24)]));
+    }
+
+    #[test]
+    fn a_list_goes_before_the_databases_and_nothing_is_guessed() {
+        let net = "198.41.0.0/16";
+        let kinds = || database(net, &json!({"is_anonymous": true, "is_hosting_provider": true}));
+        let list = |text: &str| {
+            let mut lists = Lists::default();
+            lists.add(Infrastructure::Tor, text).unwrap();
+            lists.sorted()
+        };
+        let mut geo = Geo::new(vec![kinds()]).with_lists(list("198.41.0.4\n10.0.0.0/8\n"));
+        let mut class = |address: &str| geo.look_up(address.parse().unwrap()).infrastructure;
+        assert_eq!(class("198.41.0.4"), Some(Infrastructure::Tor));
+        assert_eq!(class("::ffff:198.41.0.4"), Some(Infrastructure::Tor));
+        assert_eq!(class("198.41.0.5"), Some(Infrastructure::Hosting));
+        assert_eq!(class("8.8.8.8"), None);
+        assert_eq!(class("10.1.1.1"), Some(Infrastructure::Tor), "the operator's word on his own network");
+        assert_eq!(class("192.168.1.1"), Some(Infrastructure::Bogon));
     }
 
     #[test]
     fn the_wrong_kind_and_a_broken_file_are_refused_with_a_reason() {
         let mut writer = mmdb_writer::Writer::new("Some-Domain");
-        writer
-            .insert("198.41.0.0/24".parse::<ipnet::IpNet>().unwrap(), &serde_json::json!({"domain": "x"}))
-            .unwrap();
-        let bytes = writer.to_bytes().unwrap();
-        assert!(Database::from_bytes(bytes, "x").unwrap_err().contains("neither countries nor"));
-        assert!(Database::from_bytes(b"not a database".to_vec(), "x").unwrap_err().contains("no MaxMind DB"));
+        let network: ipnet::IpNet = "198.41.0.0/24".parse().unwrap();
+        writer.insert(network, &json!({"domain": "x"})).unwrap();
+        let refused = |bytes: Vec<u8>| Database::from_bytes(bytes, "x", &|| true).unwrap_err();
+        assert!(refused(writer.to_bytes().unwrap()).contains("tells neither countries"));
+        assert!(refused(b"not a database".to_vec()).contains("no MaxMind DB"));
+        let impatient = Database::from_bytes(writer.to_bytes().unwrap(), "x", &|| false).unwrap_err();
+        assert!(impatient.contains("too long"));
+        for path in ["/dev/zero", "/", "/nowhere.mmdb"] {
+            assert!(Database::open(std::path::Path::new(path), &|| true).is_err(), "{path}");
+        }
     }
 }

@@ -4,11 +4,18 @@
 //! the trusted proxies, the site table, identities already counted, open incidents. Hands snapshots on.
 //! Must not know: packets, report formats, threads.
 
+pub mod campaign;
 pub mod classifier;
 pub mod client;
+pub mod database;
 pub mod doubt;
 pub mod geo;
 pub mod incident;
+pub mod infrastructure;
+pub mod observed;
+pub mod privacy;
+pub mod record;
+pub mod relocate;
 pub mod search;
 pub mod sector;
 pub mod seen;

@@ -47,17 +47,35 @@ impl Home {
         self.networks.iter().any(|network| network.contains(&address))
     }
 
+    /// Whether a whole network is in a home network.
+    pub fn holds(&self, network: IpNet) -> bool {
+        self.networks.iter().any(|home| home.contains(&network))
+    }
+
+    /// Whether a place is a home country.
+    pub fn is_home(&self, place: Place) -> bool {
+        matches!(place, Place::Country(country) if self.countries.contains(&country))
+    }
+
     /// The sector of a client at `place`, proven to `grade`.
     pub fn sector(&self, client: IpAddr, place: Place, grade: Grade) -> Sector {
-        match (grade, place) {
-            (Grade::X, _) => Sector::Proxy,
-            (Grade::E0, _) => Sector::Unprovable,
+        let by_place = self.sector_of_place(place, grade);
+        match grade {
+            Grade::E0 | Grade::X => by_place,
             _ if self.has(client) => Sector::Domestic,
+            _ => by_place,
+        }
+    }
+
+    /// The same without a look at the home networks.
+    pub fn sector_of_place(&self, place: Place, grade: Grade) -> Sector {
+        match (grade, place) {
+            (Grade::X, _) | (Grade::E1 | Grade::E2 | Grade::E3, Place::Proxy) => Sector::Proxy,
+            (Grade::E0, _) => Sector::Unprovable,
             (_, Place::Private) => Sector::Private,
-            (_, Place::Proxy) => Sector::Proxy,
             (_, Place::Region(_)) => Sector::Region,
             (_, Place::Unknown) => Sector::Unknown,
-            (_, Place::Country(country)) if self.countries.contains(&country) => Sector::Domestic,
+            (_, Place::Country(_)) if self.is_home(place) => Sector::Domestic,
             (_, Place::Country(_)) if self.is_declared() => Sector::Overseas,
             (_, Place::Country(_)) => Sector::Located,
         }

@@ -18,6 +18,8 @@ pub struct Capture {
     pub promiscuous: bool,
     /// Capture filter in pcap-filter(7) syntax. Empty: everything.
     pub filter: String,
+    /// Minutes without a single frame after which an interface that is up is reported as silent, 0 to 1440. 0: never.
+    pub silence_mins: u32,
     /// Capture threads for each interface. Only 1 in this version.
     pub workers: u16,
 }
@@ -30,6 +32,7 @@ impl Default for Capture {
             buffer: Size::mebibytes(16),
             promiscuous: false,
             filter: String::new(),
+            silence_mins: 10,
             workers: 1,
         }
     }

@@ -4,7 +4,9 @@ use std::collections::BTreeSet;
 use std::fmt::Display;
 
 use crate::config::Settings;
+use crate::config::origin::NAMING_HEADERS_MAX;
 use crate::config::size::Size;
+use crate::model::origin::Infrastructure;
 use crate::model::period::PeriodKind;
 use crate::model::place::Country;
 
@@ -17,9 +19,10 @@ pub fn check(settings: &Settings) -> Vec<(String, String)> {
     let capture = &settings.capture;
     found.range("capture.snaplen", capture.snaplen, 96, 262_144);
     found.range("capture.buffer", capture.buffer, Size::mebibytes(1), Size(1 << 30));
+    found.range("capture.silence_mins", capture.silence_mins, 0, 1_440);
     found.range("capture.workers", capture.workers, 1, 1);
     found.range("memory.limit", settings.memory.limit, Size::mebibytes(32), Size(64 << 30));
-    found.range("state.keep_years", settings.state.keep_years, 1, 100);
+    state(settings, &mut found);
     report(settings, &mut found);
     sites(settings, &mut found);
     origin(settings, &mut found);
@@ -29,10 +32,11 @@ pub fn check(settings: &Settings) -> Vec<(String, String)> {
 /// Legal but unreasonable.
 pub fn warnings(settings: &Settings) -> Vec<String> {
     let mut warnings = Vec::new();
-    if settings.origin.trusted_proxies.iter().any(|network| network.0.prefix_len() == 0) {
-        warnings.push(
-            "origin.trusted_proxies holds a whole address family: anybody can name any origin".to_owned(),
-        );
+    let naming = settings.origin.proxy.iter().map(|proxy| ("origin.proxy", &proxy.networks));
+    for (key, networks) in naming.chain([("origin.trusted_proxies", &settings.origin.trusted_proxies)]) {
+        if networks.iter().any(|network| network.0.prefix_len() == 0) {
+            warnings.push(format!("{key} holds a whole address family: anybody can name any origin"));
+        }
     }
     if settings.capture.snaplen < 1_514 {
         warnings.push(format!(
@@ -96,6 +100,29 @@ fn report(settings: &Settings, found: &mut Found) {
     }
 }
 
+fn state(settings: &Settings, found: &mut Found) {
+    let (state, privacy) = (&settings.state, &settings.privacy);
+    found.range("state.keep_hours_days", state.keep_hours_days, 31, 36_500);
+    found.range("state.keep_days_days", state.keep_days_days, 31, 36_500);
+    found.range("state.keep_years", state.keep_years, 1, 100);
+    found.range("state.limit", state.limit, Size::mebibytes(16), Size(1 << 40));
+    found.range("state.sources_per_day", state.sources_per_day, 1_000, 100_000_000);
+    found.range("privacy.keep_addresses_days", privacy.keep_addresses_days, 1, 36_500);
+    for (key, value, longer, most) in [
+        ("state.keep_hours_days", state.keep_hours_days, "state.keep_days_days", state.keep_days_days),
+        (
+            "privacy.keep_addresses_days",
+            privacy.keep_addresses_days,
+            "state.keep_days_days",
+            state.keep_days_days,
+        ),
+    ] {
+        if value > most {
+            found.add(key, format!("{value}: not more than {longer} is possible, which is {most}"));
+        }
+    }
+}
+
 fn sites(settings: &Settings, found: &mut Found) {
     let mut names = BTreeSet::new();
     for (at, site) in settings.site.iter().enumerate() {
@@ -120,9 +147,23 @@ fn sites(settings: &Settings, found: &mut Found) {
 }
 
 fn origin(settings: &Settings, found: &mut Found) {
+    found.range("origin.prefix_v4", settings.origin.prefix_v4, 8, 32);
+    found.range("origin.prefix_v6", settings.origin.prefix_v6, 16, 64);
     for (at, code) in settings.origin.home.iter().enumerate() {
         if let Err(error) = code.parse::<Country>() {
             found.add(&format!("origin.home[{at}]"), error.to_string());
+        }
+    }
+    found.range("origin.database_age_max_days", settings.origin.database_age_max_days, 1, 36_500);
+    proxies(settings, found);
+    for (at, list) in settings.origin.infrastructure.iter().enumerate() {
+        // What is unroutable is known without a list.
+        let class = Infrastructure::from_name(&list.class).filter(|class| *class != Infrastructure::Bogon);
+        if class.is_none() {
+            found.add(
+                &format!("origin.infrastructure[{at}].class"),
+                format!("{:?}: one of cdn, eyeball, hosting, scanner, tor, vpn is allowed", list.class),
+            );
         }
     }
     for (at, label) in settings.origin.label.iter().enumerate() {
@@ -135,9 +176,65 @@ fn origin(settings: &Settings, found: &mut Found) {
     }
 }
 
+fn proxies(settings: &Settings, found: &mut Found) {
+    for (at, proxy) in settings.origin.proxy.iter().enumerate() {
+        let key = format!("origin.proxy[{at}].header");
+        let name = proxy.header.as_str();
+        let is_token = |byte: u8| byte.is_ascii_alphanumeric() || byte == b'-' || byte == b'_';
+        if name.is_empty() || name.len() > 64 || !name.bytes().all(is_token) {
+            found.add(&key, format!("{name:?}: a field name such as \"CF-Connecting-IP\" is wanted"));
+        } else if name.eq_ignore_ascii_case("x-forwarded-for") || name.eq_ignore_ascii_case("forwarded") {
+            found.add(
+                &key,
+                format!("{name:?} is a list: put the proxy's networks into origin.trusted_proxies instead"),
+            );
+        }
+        if proxy.networks.is_empty() {
+            found.add(
+                &format!("origin.proxy[{at}].networks"),
+                "is empty: name the proxy's networks".to_owned(),
+            );
+        }
+    }
+    let names = settings.origin.naming_headers().len();
+    if names > NAMING_HEADERS_MAX {
+        found.add("origin.proxy", format!("names {names} different headers: {NAMING_HEADERS_MAX} at most"));
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn lists_and_naming_proxies_are_checked() {
+        let complaints = |text: &str| {
+            let settings: Settings = toml::from_str(text).unwrap();
+            check(&settings).into_iter().map(|(key, _)| key).collect::<Vec<_>>()
+        };
+        let list = |class: &str| format!("[[origin.infrastructure]]\nclass = {class:?}\nfile = \"/x\"\n");
+        for class in ["cdn", "eyeball", "hosting", "scanner", "tor", "vpn"] {
+            assert!(complaints(&list(class)).is_empty(), "{class}");
+        }
+        for class in ["bogon", "Tor", ""] {
+            assert_eq!(complaints(&list(class)), ["origin.infrastructure[0].class"], "{class}");
+        }
+        let proxy =
+            |header: &str| format!("[[origin.proxy]]\nnetworks = [\"9.0.0.0/8\"]\nheader = {header:?}\n");
+        assert!(complaints(&proxy("CF-Connecting-IP")).is_empty());
+        for header in ["", "a b", "X-Forwarded-For", "forwarded", "x:"] {
+            assert_eq!(complaints(&proxy(header)), ["origin.proxy[0].header"], "{header}");
+        }
+        let many: String = (0..9).map(|number| proxy(&format!("X-Client-{number}"))).collect();
+        assert_eq!(complaints(&many), ["origin.proxy"]);
+        assert_eq!(
+            complaints("[[origin.proxy]]\nnetworks = []\nheader = \"X-Client\"\n"),
+            ["origin.proxy[0].networks"]
+        );
+        assert_eq!(complaints("[origin]\ndatabase_age_max_days = 0\n"), ["origin.database_age_max_days"]);
+        let wide: Settings = toml::from_str(&proxy("X-Client").replace("9.0.0.0/8", "::/0")).unwrap();
+        assert!(warnings(&wide)[0].contains("origin.proxy"));
+    }
 
     #[test]
     fn the_format_names_are_those_of_the_table() {

@@ -11,6 +11,7 @@ pub mod load;
 pub mod memory;
 pub mod origin;
 pub mod print;
+pub mod privacy;
 pub mod report;
 pub mod site;
 pub mod size;
@@ -32,6 +33,8 @@ pub struct Settings {
     pub detect: detect::Detect,
     /// What is written, where and for how long.
     pub report: report::Report,
+    /// What is kept of addresses.
+    pub privacy: privacy::Privacy,
     /// Where the durable state lies.
     pub state: state::State,
     /// How much memory may be used.

@@ -16,6 +16,7 @@ pub mod views;
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use sha2::{Digest, Sha256};
@@ -114,6 +115,9 @@ pub struct Detector {
     exceptions: Exceptions,
     threshold: f32,
     set_hash: String,
+    /// Header fields in which proxies of the operator's name clients. Noted with an attempt, never judged: they are here so
+    /// that they change together with everything else that a worker goes by.
+    naming_headers: Vec<Arc<str>>,
     /// Number of this set in this process.
     generation: u64,
 }
@@ -127,6 +131,7 @@ impl Detector {
             rules,
             disabled: settings.detect.disable.clone(),
             exceptions: Exceptions::new(&settings.detect.exception, &settings.site),
+            naming_headers: settings.origin.naming_headers().into_iter().map(Arc::from).collect(),
             threshold: settings.detect.sensitivity.threshold(),
             generation: GENERATIONS.fetch_add(1, Ordering::Relaxed),
         };
@@ -139,6 +144,11 @@ impl Detector {
             return Err(DetectError::UnknownRule { key, rule: rule.clone() });
         }
         Ok(detector)
+    }
+
+    /// Header fields to note with an attempt, in lower case.
+    pub fn naming_headers(&self) -> &[Arc<str>] {
+        &self.naming_headers
     }
 
     /// Judges a request that was sent to `server`.

@@ -1,13 +1,15 @@
 //! From a judged request to the record that crosses the channel.
 
 use std::net::IpAddr;
+use std::sync::Arc;
 
 use sha2::{Digest, Sha256};
 
 use crate::detect::{Verdict, excerpt};
 use crate::inspect::{Path, REPLY_TIMEOUT_MICROS};
 use crate::model::attempt::{
-    Attempt, AttemptId, FIELD_MAX_BYTES, HttpFields, Judgement, Outcome, Transport, cut_text,
+    Attempt, AttemptId, FIELD_MAX_BYTES, HttpFields, Judgement, NAMING_MAX_BYTES, NamingField, Outcome,
+    Transport, cut_text,
 };
 use crate::model::progress::Counter;
 use crate::model::time::Timestamp;
@@ -78,7 +80,7 @@ impl Judge<'_> {
         let opens_session = !std::mem::replace(self.attacked, true);
         let attempt = Box::new(Attempt {
             id: identity(self.view, meta),
-            time: meta.time,
+            time: self.path.by_clock(meta.time),
             client: self.view.client,
             server: self.view.server,
             transport: Transport::Tcp,
@@ -86,15 +88,16 @@ impl Judge<'_> {
             flow_id: flow_id(self.view),
             opens_session,
             grade: self.view.grade,
+            one_sided: self.view.one_sided,
             frames: meta.frames.max(1),
             judgement,
             outcome: Outcome::default(),
-            http: Some(http_fields(request, meta.proxied)),
+            http: Some(http_fields(request, meta.proxied, self.path.detector.naming_headers())),
         });
         if self.awaited.len() >= AWAITED_PER_FLOW {
             self.path.counters.count(Counter::RequestsPending);
             let first = self.awaited.remove(0).attempt;
-            self.path.emit(Box::new(Attempt { grade: self.view.grade, ..*first }));
+            self.path.emit(first, self.view);
         }
         let due = self.view.now.plus_micros(REPLY_TIMEOUT_MICROS);
         self.path.due.push_back((due, self.view.flow));
@@ -139,9 +142,19 @@ fn first_word(hash: Sha256) -> u64 {
     digest.first_chunk::<8>().map_or(0, |word| u64::from_be_bytes(*word))
 }
 
-fn http_fields(request: &Request<'_>, proxied: Option<IpAddr>) -> HttpFields {
+fn http_fields(request: &Request<'_>, proxied: Option<IpAddr>, naming: &[Arc<str>]) -> HttpFields {
     let text = |bytes: &[u8]| cut_text(bytes, FIELD_MAX_BYTES);
-    let forwarded = request.header("x-forwarded-for").or_else(|| request.header("forwarded"));
+    let listed = one_list(request, "x-forwarded-for", FIELD_MAX_BYTES);
+    let standard = one_list(request, "forwarded", FIELD_MAX_BYTES);
+    // A proxy that writes one of them may pass the client's own other one on untouched.
+    let (forwarded, too) = match listed {
+        Some(listed) => (Some(listed), standard),
+        None => (standard, None),
+    };
+    let named = naming.iter().filter_map(|header| {
+        let value = one_list(request, header, NAMING_MAX_BYTES)?;
+        Some(NamingField { header: Arc::clone(header), value })
+    });
     HttpFields {
         hostname: request.header("host").and_then(hostname),
         url: text(&excerpt::target(request)),
@@ -149,16 +162,33 @@ fn http_fields(request: &Request<'_>, proxied: Option<IpAddr>) -> HttpFields {
         user_agent: request.header("user-agent").map(text),
         status: None,
         forwarded: hops(forwarded, proxied),
+        forwarded_too: too.and_then(|too| hops(Some(too), proxied)),
+        naming: named.collect(),
     }
 }
 
+/// All lines of a field as one list (RFC 9110 §5.3), its right-hand end: the proxies one trusts append there. Of a hop that
+/// is cut nothing is kept, or `192.0.2.1` could become `2.0.2.1`; a mark stands in its place.
+fn one_list(request: &Request<'_>, name: &str, max_bytes: usize) -> Option<Box<str>> {
+    let mut lines = request.header_lines(name).rev();
+    let mut list = lines.next()?.to_vec();
+    for line in lines {
+        if list.len() > max_bytes {
+            break;
+        }
+        list = [line, b", ", &list].concat();
+    }
+    let Some(cut) = list.len().checked_sub(max_bytes).filter(|cut| *cut > 0) else {
+        return Some(cut_text(&list, max_bytes));
+    };
+    let kept = list.get(cut..).unwrap_or_default();
+    let whole = memchr::memchr(b',', kept).and_then(|comma| kept.get(comma..)).unwrap_or_default();
+    Some(format!("…{}", cut_text(whole, max_bytes)).into())
+}
+
 /// The hops in the order in which they were added: those of the header field, then the one of the PROXY protocol, which
-/// stands nearest to us. The proxies one trusts append at the right, so that end is kept.
-fn hops(header: Option<&[u8]>, proxied: Option<IpAddr>) -> Option<Box<str>> {
-    let header = header.map(|value| {
-        let kept = value.len().saturating_sub(FIELD_MAX_BYTES);
-        cut_text(value.get(kept..).unwrap_or_default(), FIELD_MAX_BYTES)
-    });
+/// stands nearest to us.
+fn hops(header: Option<Box<str>>, proxied: Option<IpAddr>) -> Option<Box<str>> {
     match (header, proxied) {
         (Some(header), Some(client)) => Some(format!("{header}, {client}").into()),
         (None, Some(client)) => Some(client.to_string().into()),
@@ -174,4 +204,37 @@ fn hostname(value: &[u8]) -> Option<Box<str>> {
         None => text.split(':').next().unwrap_or_default(),
     };
     (!host.is_empty()).then(|| host.into())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::protocol::request::{Defects, Header};
+
+    fn list(lines: &[&str], max_bytes: usize) -> Option<Box<str>> {
+        let headers: Vec<Header<'_>> = lines
+            .iter()
+            .flat_map(|line| [("X-Forwarded-For", *line), ("Accept", "1.1.1.1")])
+            .map(|(name, value)| Header { name: name.as_bytes(), value: value.as_bytes() })
+            .collect();
+        let (method, target, body) = (b"GET".as_slice(), b"/".as_slice(), b"".as_slice());
+        let request = Request { method, target, headers: &headers, body, defects: Defects::default() };
+        one_list(&request, "x-forwarded-for", max_bytes)
+    }
+
+    #[test]
+    fn several_lines_are_one_list_in_order_and_its_right_end_is_kept() {
+        assert_eq!(list(&[], 64), None);
+        assert_eq!(list(&["192.0.2.1"], 64).as_deref(), Some("192.0.2.1"));
+        assert_eq!(
+            list(&["192.0.2.1, 192.0.2.2", "192.0.2.3"], 64).as_deref(),
+            Some("192.0.2.1, 192.0.2.2, 192.0.2.3")
+        );
+        assert_eq!(list(&["192.0.2.1", "192.0.2.2", "192.0.2.3"], 20).as_deref(), Some("…, 192.0.2.3"));
+        assert_eq!(list(&["x".repeat(100).as_str()], 64).as_deref(), Some("…"));
+        assert_eq!(
+            list(&[&"192.0.2.1, ".repeat(9_000), "192.0.2.9"], 24).as_deref(),
+            Some("…, 192.0.2.1, , 192.0.2.9")
+        );
+    }
 }

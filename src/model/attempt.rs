@@ -10,6 +10,8 @@ use crate::model::time::Timestamp;
 
 /// Bytes kept of a text field of a record; longer ones are cut and marked.
 pub const FIELD_MAX_BYTES: usize = 256;
+/// Bytes kept of the value of a naming field: the longest address has 45, a cut value is no address.
+pub const NAMING_MAX_BYTES: usize = 64;
 /// Evidence kept with one attempt. Eight name the reason; more would only repeat it.
 pub const EVIDENCE_MAX: usize = 8;
 /// Bytes of an excerpt around a match.
@@ -119,6 +121,19 @@ pub struct HttpFields {
     pub status: Option<u16>,
     /// The right-hand end of `X-Forwarded-For` or `Forwarded`, as sent. Plain input unless the peer is trusted.
     pub forwarded: Option<Box<str>>,
+    /// The right-hand end of `Forwarded`, where `X-Forwarded-For` was sent as well.
+    pub forwarded_too: Option<Box<str>>,
+    /// The fields that naming proxies use, where the request has them. Plain input unless the peer is such a proxy.
+    pub naming: Vec<NamingField>,
+}
+
+/// A header field in which a proxy of the operator's names the client, cut at [`NAMING_MAX_BYTES`].
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct NamingField {
+    /// Its name in lower case, as in the settings.
+    pub header: Arc<str>,
+    /// Its value as sent; several lines are one list.
+    pub value: Box<str>,
 }
 
 /// One attempt: a judged attack request with what classification and report need.
@@ -142,6 +157,8 @@ pub struct Attempt {
     pub opens_session: bool,
     /// Grade measured from the conversation, before any proxy header is weighed.
     pub grade: Grade,
+    /// Whether only one direction of its conversation was captured.
+    pub one_sided: bool,
     /// Frames that had to arrive for it to be seen (k of the loss interval); at least 1.
     pub frames: u16,
     /// The verdict.

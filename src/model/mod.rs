@@ -12,5 +12,6 @@ pub mod origin;
 pub mod period;
 pub mod place;
 pub mod progress;
+pub mod pseudonym;
 pub mod stream;
 pub mod time;

@@ -4,6 +4,8 @@ use std::fmt;
 use std::net::{IpAddr, Ipv6Addr};
 use std::str::FromStr;
 
+use ipnet::IpNet;
+
 /// An ISO 3166-1 alpha-2 code (or `XK`), two upper-case ASCII letters.
 #[derive(Clone, Copy, Debug, Eq, Hash, Ord, PartialEq, PartialOrd)]
 pub struct Country([u8; 2]);
@@ -138,6 +140,19 @@ impl Sector {
     }
 }
 
+/// What a place was looked up by, long after the attempt.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum Basis {
+    /// The address of the source.
+    Address,
+    /// Nothing that could be looked up is kept: the place stays what it was.
+    Nothing,
+    /// Its prefix, which lies in one place.
+    Prefix,
+    /// Its prefix, of which only the most lies there.
+    SplitPrefix,
+}
+
 /// A source: an IPv4 address, or an IPv6 prefix (a single host commands a whole /64).
 #[derive(Clone, Copy, Debug, Eq, Hash, Ord, PartialEq, PartialOrd)]
 pub struct SourceKey(IpAddr);
@@ -154,6 +169,11 @@ impl SourceKey {
         }
     }
 
+    /// The key of that text form.
+    pub fn from_text(text: &str) -> Option<Self> {
+        text.strip_suffix("/64").unwrap_or(text).parse().ok().map(Self::of)
+    }
+
     /// The first address of the key.
     pub const fn address(self) -> IpAddr {
         self.0
@@ -167,6 +187,34 @@ impl fmt::Display for SourceKey {
             IpAddr::V4(v4) => v4.fmt(f),
             IpAddr::V6(v6) => write!(f, "{v6}/64"),
         }
+    }
+}
+
+/// A prefix of sources: what tallies are kept by when addresses are gone.
+#[derive(Clone, Copy, Debug, Eq, Hash, Ord, PartialEq, PartialOrd)]
+pub struct SourcePrefix(IpNet);
+
+/// Lengths of the prefixes that tallies are kept by: IPv4, IPv6.
+pub type PrefixLengths = (u8, u8);
+
+impl SourcePrefix {
+    /// The prefix of an address. A length that its family does not have keeps the whole address.
+    pub fn of(address: IpAddr, (four, six): PrefixLengths) -> Self {
+        let address = address.to_canonical();
+        let length = if address.is_ipv4() { four } else { six };
+        Self(IpNet::new(address, length).unwrap_or_else(|_| IpNet::from(address)).trunc())
+    }
+
+    /// As a network.
+    pub const fn network(self) -> IpNet {
+        self.0
+    }
+}
+
+impl fmt::Display for SourcePrefix {
+    /// `192.0.2.0/24` or `2001:db8:1::/48`.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.fmt(f)
     }
 }
 
@@ -199,5 +247,14 @@ mod tests {
     fn one_source_is_an_ipv4_address_or_an_ipv6_64() {
         assert_eq!(SourceKey::of("::ffff:192.0.2.7".parse().unwrap()).to_string(), "192.0.2.7");
         assert_eq!(SourceKey::of("2001:db8:1:2:3::9".parse().unwrap()).to_string(), "2001:db8:1:2::/64");
+    }
+
+    #[test]
+    fn prefixes_hold_their_sources() {
+        let of = |text: &str| SourcePrefix::of(text.parse().unwrap(), (24, 48)).to_string();
+        assert_eq!(of("192.0.2.77"), "192.0.2.0/24");
+        assert_eq!(of("::ffff:192.0.2.77"), "192.0.2.0/24");
+        assert_eq!(of("2001:db8:1:2:3::4"), "2001:db8:1::/48");
+        assert_eq!(SourcePrefix::of("192.0.2.77".parse().unwrap(), (99, 48)).to_string(), "192.0.2.77/32");
     }
 }

@@ -59,6 +59,8 @@ counters! {
     FrameLinkUnread Outcome "frames_link_unread" "frames of a link type that is not read"
     KernelDrops Loss "kernel_drops" "frames dropped by the kernel because the capture ring was full"
     InterfaceDrops Loss "interface_drops" "frames dropped by the interface or its driver"
+    ClockUnset Loss "clock_unset" "frames captured while the clock showed a time before gatewatch was built (not judged)"
+    InterfaceDownSeconds Info "interface_down_seconds" "seconds in which a captured interface was down or had no carrier (not observed)"
     TimeBackwards Info "time_backwards" "frames with a time stamp before the frame ahead of them (clamped)"
     DatagramsReassembled Info "datagrams_reassembled" "IP datagrams put together from fragments"
     FragmentsConflicting Info "fragments_conflicting" "IP fragments that repeat bytes with another content (the first copy counts)"
@@ -71,7 +73,7 @@ counters! {
     SegmentsRefused Loss "segments_refused" "out-of-order TCP segments dropped because a reassembly limit was reached"
     GapBytes Loss "gap_bytes" "bytes acknowledged by the receiver that were never captured"
     AcksOfGaps Info "acks_of_gaps" "acknowledgements that covered bytes never captured"
-    AcksSeen Info "acks_seen" "acknowledgements that covered new bytes"
+    AcksSeen Info "acks_seen" "acknowledgements that covered new bytes of data"
     HttpRequests Info "http_requests" "HTTP requests parsed"
     HttpReplies Info "http_replies" "HTTP replies parsed"
     HttpMalformed Info "http_malformed" "HTTP requests judged although malformed"
@@ -82,6 +84,7 @@ counters! {
     RequestsExcepted Info "requests_excepted" "requests that only excepted rules called an attack"
     RequestsAttack Info "requests_attack" "requests judged an attack"
     FlowsTls Info "flows_tls" "conversations that began with a TLS handshake (not inspectable)"
+    AttemptsOneSided Info "attempts_one_sided" "attempts of conversations of which only one direction was captured"
     ChannelDrops Loss "channel_drops" "attempts dropped because the channel to the classifier was full"
 }
 
@@ -142,11 +145,14 @@ impl Counters {
     }
 }
 
-/// Sent in band by a worker: everything it sends later is later than `now` less the reply time-out.
+/// Sent in band by a worker: everything it sends later is later than `now` less the reply time-out, unless the clock is
+/// set in between.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub struct Progress {
     /// Packet time (replay) or clock time (live) the worker has reached.
     pub now: Timestamp,
+    /// Whether the clock was set since the last report: `now` may lie anywhere.
+    pub stepped: bool,
     /// The span that was observed since the last report, if any; it may cross hours.
     pub observed: Option<(Timestamp, Timestamp)>,
     /// The hour the counters belong to.

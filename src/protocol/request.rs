@@ -77,6 +77,12 @@ impl<'a> Request<'a> {
             .map(|field| field.value)
     }
 
+    /// The values of all fields of that name, any case, in order.
+    pub fn header_lines<'n>(&self, name: &'n str) -> impl DoubleEndedIterator<Item = &'a [u8]> + use<'a, 'n> {
+        let is_named = move |field: &&Header<'_>| field.name.eq_ignore_ascii_case(name.as_bytes());
+        self.headers.iter().filter(is_named).map(|field| field.value)
+    }
+
     /// The target up to the first `?`.
     pub fn path(&self) -> &'a [u8] {
         let end = memchr::memchr(b'?', self.target).unwrap_or(self.target.len());

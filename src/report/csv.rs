@@ -61,10 +61,13 @@ pub fn write(report: &Report, _: &Value) -> Vec<Output> {
             "overseas_attempts",
             "sessions",
             "incidents",
+            "campaigns",
+            "sources",
         ]);
         for row in rows {
             let mut fields = vec![row.id.clone(), row.title.clone()];
             fields.extend(numbers(&row.counts));
+            fields.extend([optional(row.campaigns), optional(row.sources)]);
             table.row(&fields);
         }
         Output { suffix: format!(".{name}.csv"), content: table.into_text() }
@@ -77,6 +80,7 @@ pub fn write(report: &Report, _: &Value) -> Vec<Output> {
         counted(&report.labels, "labels"),
     ];
     outputs.extend([origins(report), series(report), totals(report), losses(report), doubtful(report)]);
+    outputs.extend([campaigns(report), regimes(report), trend(report)]);
     outputs
 }
 
@@ -111,12 +115,15 @@ fn origins(report: &Report) -> Output {
         "incidents",
         "share",
         "base_rate",
+        "campaigns",
         "sources",
+        "disputed",
     ]);
     for row in &report.origins {
         let mut fields = vec![row.kind.to_owned(), row.code.clone(), row.name.clone()];
         fields.extend(numbers(&row.counts));
-        fields.extend([optional(row.share), optional(row.base_rate), optional(row.sources)]);
+        fields.extend([optional(row.share), optional(row.base_rate)]);
+        fields.extend([row.campaigns, row.sources, row.disputed].map(optional));
         table.row(&fields);
     }
     Output { suffix: ".origins.csv".into(), content: table.into_text() }
@@ -131,10 +138,14 @@ fn series(report: &Report) -> Output {
         "overseas_attempts",
         "sessions",
         "incidents",
+        "campaigns",
+        "sources",
+        "breaks",
     ]);
     for step in &report.series {
         let mut fields = vec![step.period.clone(), step.seconds_observed.to_string()];
         fields.extend(numbers(&step.counts));
+        fields.extend([optional(step.campaigns), optional(step.sources), step.breaks.join(" ")]);
         table.row(&fields);
     }
     Output { suffix: ".series.csv".into(), content: table.into_text() }
@@ -161,6 +172,88 @@ fn losses(report: &Report) -> Output {
         table.row(&[name.clone(), count.to_string()]);
     }
     Output { suffix: ".losses.csv".into(), content: table.into_text() }
+}
+
+fn campaigns(report: &Report) -> Output {
+    let mut table = Table::new(&[
+        "id",
+        "class",
+        "rule",
+        "client",
+        "payload",
+        "attempts",
+        "headline_attempts",
+        "share",
+        "incidents",
+        "sources",
+        "countries",
+        "sites",
+        "first_seen",
+        "last_seen",
+    ]);
+    for row in &report.campaigns {
+        let texts = [&row.id, &row.class, &row.rule, &row.client, &row.payload].map(String::clone);
+        let counts = [row.incidents, row.sources, row.countries, row.sites].map(|count| count.to_string());
+        let mut fields = texts.to_vec();
+        fields.extend([row.attempts.to_string(), row.headline_attempts.to_string(), row.share.to_string()]);
+        fields.extend(counts);
+        fields.extend([row.first_seen.clone(), row.last_seen.clone()]);
+        table.row(&fields);
+    }
+    Output { suffix: ".campaigns.csv".into(), content: table.into_text() }
+}
+
+fn regimes(report: &Report) -> Output {
+    let mut table = Table::new(&[
+        "from",
+        "last",
+        "attempts",
+        "changed",
+        "databases",
+        "detector_set",
+        "config_hash",
+        "version",
+    ]);
+    for row in &report.regimes {
+        let databases: Vec<&str> = row.databases.iter().map(|database| database.sha256.as_str()).collect();
+        table.row(&[
+            row.from.clone(),
+            row.last.clone(),
+            row.attempts.to_string(),
+            row.changed.join(" "),
+            databases.join(" "),
+            row.detector_set.clone(),
+            row.config_hash.clone(),
+            row.version.clone(),
+        ]);
+    }
+    Output { suffix: ".regimes.csv".into(), content: table.into_text() }
+}
+
+fn trend(report: &Report) -> Output {
+    let mut table = Table::new(&[
+        "period",
+        "seconds",
+        "seconds_observed",
+        "attempts",
+        "headline_attempts",
+        "overseas_attempts",
+        "normalised",
+        "breaks",
+    ]);
+    for month in report.trend.iter().flat_map(|trend| &trend.months) {
+        table.row(&[
+            month.period.clone(),
+            month.seconds.to_string(),
+            month.seconds_observed.to_string(),
+            month.attempts.to_string(),
+            month.headline_attempts.to_string(),
+            optional(month.overseas_attempts),
+            optional(month.normalised),
+            month.breaks.join(" "),
+        ]);
+    }
+    Output { suffix: ".trend.csv".into(), content: table.into_text() }
 }
 
 #[cfg(test)]

@@ -4,8 +4,8 @@ use rusqlite::params;
 use serde::Serialize;
 
 use crate::report::ReportError;
+use crate::report::span::Span;
 use crate::report::store::Store;
-use crate::report::summary::Span;
 
 /// Otherwise clean clients in one day from which on an endpoint is listed.
 const CLEAN_MIN: i64 = 10;

@@ -8,6 +8,7 @@ use serde_json::{Value, json};
 use sha1::{Digest, Sha1};
 
 use crate::model::attempt::{Attempt, Evidence};
+use crate::model::origin::Infrastructure;
 use crate::tally::Event;
 
 /// One line, with its end.
@@ -23,7 +24,7 @@ pub fn line(event: &Event) -> String {
         "proto": attempt.transport.name(),
         "app_proto": attempt.app_proto,
         "flow_id": attempt.flow_id,
-        "community_id": community_id(attempt),
+        "community_id": if event.hidden { Value::Null } else { community_id(attempt).into() },
         "alert": alert(attempt),
         "gatewatch": own(event),
     });
@@ -78,17 +79,27 @@ fn own(event: &Event) -> Value {
             "asn": origin.asn,
             "as_org": origin.as_org,
             "prefix": origin.prefix,
-            "infrastructure": Value::Null,
+            "infrastructure": origin.infrastructure.map(Infrastructure::name),
         },
         "evidence": evidence,
         "score": (f64::from(attempt.judgement.score) * 1_000.0).round() / 1_000.0,
         "outcome": attempt.outcome.name(),
         "represented": 1,
     });
+    if let Some(second) = origin.second
+        && let Some(object) = own.pointer_mut("/origin").and_then(Value::as_object_mut)
+    {
+        object.insert("second_country".into(), json!(second.code()));
+    }
     if event.client != attempt.client.ip()
         && let Some(object) = own.as_object_mut()
     {
         object.insert("peer_ip".into(), json!(attempt.client.ip()));
+    }
+    if attempt.one_sided
+        && let Some(object) = own.as_object_mut()
+    {
+        object.insert("one_sided".into(), json!(true));
     }
     own
 }
@@ -127,10 +138,31 @@ fn bytes(address: IpAddr) -> Vec<u8> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::model::grade::Grade;
+    use crate::model::origin::Origin;
+    use crate::model::place::Place;
 
     fn attempt(client: &str, server: &str) -> Attempt {
         let (client, server) = (client.parse().unwrap(), server.parse().unwrap());
         Attempt { client, server, ..crate::testing::attempt() }
+    }
+
+    #[test]
+    fn the_second_opinion_and_the_kind_of_network_stand_in_the_origin() {
+        let origin = |second: Option<&str>, infrastructure| {
+            let attempt = Box::new(attempt("8.8.8.8:1", "203.0.113.10:80"));
+            let place = Place::from_code("US");
+            let second = second.map(Place::from_code);
+            let origin = Origin { second, infrastructure, ..Origin::of_place(place) };
+            let client = attempt.client.ip();
+            let event = Event { attempt, client, hidden: false, grade: Grade::E2, site: "s".into(), origin };
+            let line: Value = serde_json::from_str(&line(&event)).unwrap();
+            line["gatewatch"]["origin"].clone()
+        };
+        let alone = origin(None, None);
+        assert!(alone["infrastructure"].is_null() && alone.get("second_country").is_none());
+        let both = origin(Some("CA"), Some(Infrastructure::Tor));
+        assert_eq!((&both["second_country"], &both["infrastructure"]), (&json!("CA"), &json!("tor")));
     }
 
     /// The specification's own baseline example.

@@ -7,6 +7,7 @@ use crate::report::format::Output;
 use crate::report::sentence::{self, grouped, per_cent};
 use crate::report::shape::{Report, Row};
 use crate::report::text::safe;
+use crate::report::trend::Trend;
 
 const STYLE: &str = "
 :root{color-scheme:light dark;--ink:#1b1f24;--paper:#fff;--soft:#57606a;--line:#d0d7de;--bar:#0b5cad}
@@ -60,6 +61,7 @@ fn page(report: &Report, sealed: &Value) -> Markup {
                 }
                 main {
                     section { (series(report)) }
+                    @if let Some(trend) = &report.trend { section { (months(trend)) } }
                     section { (ladder(report)) }
                     section { (table("Rows of the statement", &report.sectors)) }
                     section { (origins(report)) }
@@ -68,6 +70,8 @@ fn page(report: &Report, sealed: &Value) -> Markup {
                     section { (table("Evidence of the origin", &report.grades)) }
                     @if !report.labels.is_empty() { section { (table("Labelled networks", &report.labels)) } }
                     @if !report.likely_false_alarms.is_empty() { section { (doubtful(report)) } }
+                    @if !report.campaigns.is_empty() { section { (campaigns(report)) } }
+                    section { (regimes(report)) }
                     section { (losses(report)) }
                 }
                 (footer(report, sealed))
@@ -77,16 +81,7 @@ fn page(report: &Report, sealed: &Value) -> Markup {
 }
 
 fn ladder(report: &Report) -> Markup {
-    let totals = &report.totals;
-    let known = |count: Option<u64>| count.map_or_else(|| "not determined".to_owned(), grouped);
-    let rows = [
-        ("packets", grouped(totals.packets)),
-        ("attempts", grouped(totals.attempts)),
-        ("sessions", grouped(totals.sessions)),
-        ("incidents", grouped(totals.incidents)),
-        ("campaigns", known(totals.campaigns)),
-        ("sources", known(totals.sources)),
-    ];
+    let rows = sentence::ladder(&report.totals);
     html! {
         table {
             caption { "The same traffic in every unit" }
@@ -104,6 +99,7 @@ fn table(title: &str, rows: &[Row]) -> Markup {
                 thead { tr {
                     th scope="col" { "Name" } th scope="col" { "Attempts" } th scope="col" { "In the headline" }
                     th scope="col" { "From overseas" } th scope="col" { "Sessions" } th scope="col" { "Incidents" }
+                    th scope="col" { "Campaigns" } th scope="col" { "Sources" }
                 } }
                 tbody {
                     @for row in rows {
@@ -112,6 +108,7 @@ fn table(title: &str, rows: &[Row]) -> Markup {
                             td { (grouped(row.counts.attempts)) } td { (grouped(row.counts.headline_attempts)) }
                             td { (grouped(row.counts.overseas_attempts)) } td { (grouped(row.counts.sessions)) }
                             td { (grouped(row.counts.incidents)) }
+                            td { (known(row.campaigns)) } td { (known(row.sources)) }
                         }
                     }
                 }
@@ -120,25 +117,109 @@ fn table(title: &str, rows: &[Row]) -> Markup {
     }
 }
 
+/// A number that may not be told.
+fn known(count: Option<u64>) -> String {
+    count.map_or_else(|| "–".to_owned(), grouped)
+}
+
+fn per_hundred(share: Option<f64>) -> String {
+    share.map_or_else(|| "–".to_owned(), |share| format!("{:.1} %", share * 100.0))
+}
+
 fn origins(report: &Report) -> Markup {
+    html! {
+        @for (kind, title) in [
+            ("country", "Origins, according to the IP addresses"),
+            ("as", "Autonomous systems"),
+            ("prefix", "Prefixes"),
+            ("infrastructure", "Kinds of network"),
+            ("registered", "Countries of registration"),
+        ] {
+            @let rows: Vec<_> = report.origins.iter().filter(|row| row.kind == kind).collect();
+            @if !rows.is_empty() {
+                div.wide {
+                    table {
+                        caption { (title) }
+                        thead { tr {
+                            th scope="col" { "Origin" } th scope="col" { "Attempts" } th scope="col" { "In the headline" }
+                            th scope="col" { "Share" } th scope="col" { "Of all addresses" } th scope="col" { "Incidents" }
+                            th scope="col" { "Sources" }
+                        } }
+                        tbody {
+                            @for row in rows {
+                                tr {
+                                    td { @if row.name.is_empty() { (safe(&row.code)) } @else { (safe(&row.name)) " (" (safe(&row.code)) ")" } }
+                                    td { (grouped(row.counts.attempts)) } td { (grouped(row.counts.headline_attempts)) }
+                                    td { (per_hundred(row.share)) } td { (per_hundred(row.base_rate)) }
+                                    td { (grouped(row.counts.incidents)) } td { (known(row.sources)) }
+                                }
+                            }
+                        }
+                    }
+                }
+            }
+        }
+    }
+}
+
+fn months(trend: &Trend) -> Markup {
     html! {
         div.wide {
             table {
-                caption { "Origins, according to the IP addresses" }
+                caption { "Month by month" }
                 thead { tr {
-                    th scope="col" { "Country" } th scope="col" { "Attempts" } th scope="col" { "In the headline" }
-                    th scope="col" { "Share" } th scope="col" { "Of all addresses" } th scope="col" { "Sources" }
+                    th scope="col" { "Month" } th scope="col" { "Observed" } th scope="col" { "In the headline" }
+                    th scope="col" { "From overseas" } th scope="col" { "A 30-day month" } th scope="col" { "Changed" }
                 } }
                 tbody {
-                    @for row in &report.origins {
+                    @for month in &trend.months {
                         tr {
-                            td { (safe(&row.name)) " (" (safe(&row.code)) ")" }
-                            td { (grouped(row.counts.attempts)) } td { (grouped(row.counts.headline_attempts)) }
-                            td { @if let Some(share) = row.share { (format!("{:.1} %", share * 100.0)) } @else { "–" } }
-                            td { @if let Some(rate) = row.base_rate { (format!("{:.1} %", rate * 100.0)) } @else { "–" } }
-                            td { @if let Some(sources) = row.sources { (grouped(sources)) } @else { "–" } }
+                            td { (month.period) }
+                            td { (per_cent(month.seconds_observed.unsigned_abs(), month.seconds.unsigned_abs())) " %" }
+                            td { (grouped(month.headline_attempts)) } td { (known(month.overseas_attempts)) }
+                            td { (sentence::normalised(month)) } td { (month.breaks.join(", ")) }
                         }
                     }
+                }
+            }
+        }
+        @for shift in &trend.level_shifts { p { (sentence::level_shift(shift)) } }
+        @if let Some(method) = trend.method_told() { p.note { (method) } }
+    }
+}
+
+fn campaigns(report: &Report) -> Markup {
+    html! {
+        div.wide {
+            table {
+                caption { "Campaigns: incidents that share a fingerprint" }
+                thead { tr {
+                    th scope="col" { "First rule" } th scope="col" { "Payload" } th scope="col" { "Attempts" }
+                    th scope="col" { "Incidents" } th scope="col" { "Sources" } th scope="col" { "Countries" }
+                } }
+                tbody {
+                    @for row in &report.campaigns {
+                        tr {
+                            td { (safe(&row.rule)) } td { (safe(&row.payload)) } td { (grouped(row.attempts)) }
+                            td { (grouped(row.incidents)) } td { (grouped(row.sources)) } td { (grouped(row.countries)) }
+                        }
+                    }
+                }
+            }
+        }
+    }
+}
+
+fn regimes(report: &Report) -> Markup {
+    html! {
+        table {
+            caption { "Stretches that were counted in one way" }
+            thead { tr {
+                th scope="col" { "From" } th scope="col" { "To" } th scope="col" { "Attempts" } th scope="col" { "Changed" }
+            } }
+            tbody {
+                @for row in &report.regimes {
+                    tr { td { (row.from) } td { (row.last) } td { (grouped(row.attempts)) } td { (row.changed.join(", ")) } }
                 }
             }
         }

@@ -11,7 +11,11 @@ use crate::report::shape::Report;
 /// The report as a value, with `sha256` over the canonical form of the rest.
 pub fn seal(report: &Report) -> Value {
     // Only maps with text keys and finite numbers are in it, so this cannot fail; an empty object would show.
-    let mut value = serde_json::to_value(report).unwrap_or_default();
+    sealed(serde_json::to_value(report).unwrap_or_default())
+}
+
+/// An object with `sha256` over the canonical form of the rest.
+pub fn sealed(mut value: Value) -> Value {
     let hash = canonical_hash(&value);
     if let Some(object) = value.as_object_mut() {
         object.insert("sha256".into(), hash.into());
@@ -21,8 +25,12 @@ pub fn seal(report: &Report) -> Value {
 
 /// SHA-256 of the canonical form.
 pub fn canonical_hash(value: &Value) -> String {
-    let digest = Sha256::digest(canonical(value).as_bytes());
-    digest.iter().fold(String::new(), |mut text, byte| {
+    hex(&Sha256::digest(canonical(value).as_bytes()))
+}
+
+/// Lower-case hexadecimal.
+pub fn hex(bytes: &[u8]) -> String {
+    bytes.iter().fold(String::new(), |mut text, byte| {
         let _ = write!(text, "{byte:02x}");
         text
     })

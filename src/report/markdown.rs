@@ -35,20 +35,9 @@ pub fn write(report: &Report, sealed: &Value) -> Vec<Output> {
     ] {
         table(&mut text, title, rows);
     }
-    text.push_str(
-        "\n## Origins\n\n| code | name | attempts | headline | share |\n| --- | --- | ---: | ---: | ---: |\n",
-    );
-    for row in &report.origins {
-        let share = row.share.map_or_else(String::new, |share| format!("{:.1} %", share * 100.0));
-        let _ = writeln!(
-            text,
-            "| {} | {} | {} | {} | {share} |",
-            cell(&row.code),
-            cell(&row.name),
-            grouped(row.counts.attempts),
-            grouped(row.counts.headline_attempts)
-        );
-    }
+    ladder_and_origins(&mut text, report);
+    trend(&mut text, report);
+    campaigns(&mut text, report);
     text.push_str("\n## Losses\n\n| counter | count |\n| --- | ---: |\n");
     for (name, count) in &report.losses {
         let _ = writeln!(text, "| {} | {} |", cell(name), grouped(*count));
@@ -80,26 +69,111 @@ pub fn write(report: &Report, sealed: &Value) -> Vec<Output> {
     vec![Output { suffix: ".md".into(), content: text }]
 }
 
+fn ladder_and_origins(text: &mut String, report: &Report) {
+    text.push_str("\n## The ladder\n\n| unit | count |\n| --- | ---: |\n");
+    for (unit, count) in sentence::ladder(&report.totals) {
+        let _ = writeln!(text, "| {unit} | {count} |");
+    }
+    text.push_str(
+        "\n## Origins\n\n| of | code | name | attempts | headline | share |\n| --- | --- | --- | ---: | ---: | ---: |\n",
+    );
+    for row in &report.origins {
+        let share = row.share.map_or_else(String::new, |share| format!("{:.1} %", share * 100.0));
+        let _ = writeln!(
+            text,
+            "| {} | {} | {} | {} | {} | {share} |",
+            row.kind,
+            cell(&row.code),
+            cell(&row.name),
+            grouped(row.counts.attempts),
+            grouped(row.counts.headline_attempts)
+        );
+    }
+}
+
+fn trend(text: &mut String, report: &Report) {
+    let Some(trend) = &report.trend else { return };
+    text.push_str(
+        "\n## Month by month\n\n| month | observed | headline | overseas | a 30-day month | changed |\n\
+         | --- | ---: | ---: | ---: | ---: | --- |\n",
+    );
+    for month in &trend.months {
+        let _ = writeln!(
+            text,
+            "| {} | {} % | {} | {} | {} | {} |",
+            month.period,
+            per_cent(month.seconds_observed.unsigned_abs(), month.seconds.unsigned_abs()),
+            grouped(month.headline_attempts),
+            optional(month.overseas_attempts),
+            sentence::normalised(month),
+            month.breaks.join(", ")
+        );
+    }
+    let shifts = trend.level_shifts.iter().map(sentence::level_shift);
+    for told in shifts.chain(trend.method_told().map(str::to_owned)) {
+        let _ = write!(text, "\n{}\n", cell(&told));
+    }
+}
+
+fn campaigns(text: &mut String, report: &Report) {
+    text.push_str(
+        "\n## Campaigns\n\n| rule | client | payload | attempts | incidents | sources | countries |\n\
+         | --- | --- | --- | ---: | ---: | ---: | ---: |\n",
+    );
+    for row in &report.campaigns {
+        let _ = writeln!(
+            text,
+            "| {} | {} | {} | {} | {} | {} | {} |",
+            cell(&row.rule),
+            cell(&row.client),
+            cell(&row.payload),
+            grouped(row.attempts),
+            grouped(row.incidents),
+            grouped(row.sources),
+            grouped(row.countries)
+        );
+    }
+    text.push_str(
+        "\n## How it was counted\n\n| from | to | attempts | changed |\n| --- | --- | ---: | --- |\n",
+    );
+    for row in &report.regimes {
+        let _ = writeln!(
+            text,
+            "| {} | {} | {} | {} |",
+            row.from,
+            row.last,
+            grouped(row.attempts),
+            row.changed.join(", ")
+        );
+    }
+}
+
 fn table(text: &mut String, title: &str, rows: &[Row]) {
     let _ = write!(
         text,
-        "\n## {title}\n\n| id | title | attempts | headline | overseas | sessions | incidents |\n\
-         | --- | --- | ---: | ---: | ---: | ---: | ---: |\n"
+        "\n## {title}\n\n| id | title | attempts | headline | overseas | sessions | incidents | campaigns | sources |\n\
+         | --- | --- | ---: | ---: | ---: | ---: | ---: | ---: | ---: |\n"
     );
     for row in rows {
         let counts = &row.counts;
         let _ = writeln!(
             text,
-            "| {} | {} | {} | {} | {} | {} | {} |",
+            "| {} | {} | {} | {} | {} | {} | {} | {} | {} |",
             cell(&row.id),
             cell(&row.title),
             grouped(counts.attempts),
             grouped(counts.headline_attempts),
             grouped(counts.overseas_attempts),
             grouped(counts.sessions),
-            grouped(counts.incidents)
+            grouped(counts.incidents),
+            optional(row.campaigns),
+            optional(row.sources)
         );
     }
+}
+
+fn optional(count: Option<u64>) -> String {
+    count.map_or_else(String::new, grouped)
 }
 
 /// Text that cannot leave its cell or become markup.

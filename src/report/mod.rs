@@ -3,28 +3,45 @@
 //! Owns the store (it alone opens SQLite for writing), the files of the report folder, their formats, their closing
 //! and their retention. Must not know: packets, detection, geolocation databases.
 
+pub mod campaigns;
+pub mod clock;
 pub mod countries;
+pub mod distinct;
+pub mod dominance;
 pub mod doubtful;
 pub mod events;
 pub mod files;
 pub mod format;
+pub mod manifest;
+pub mod names;
+pub mod networks;
 pub mod provenance;
+pub mod public;
+pub mod recount;
+pub mod regimes;
 pub mod retention;
+pub mod rollup;
 pub mod sentence;
 pub mod shape;
 pub mod sources;
+pub mod span;
 pub mod spread;
 pub mod store;
 pub mod summary;
+pub mod trend;
 pub mod verify;
 pub mod writer;
 
 mod csv;
+mod event_files;
 mod html;
 mod insert;
 mod json;
 mod markdown;
 mod query;
+mod schema;
+mod source_rows;
+mod tables;
 mod text;
 
 use std::path::{Path, PathBuf};
@@ -49,6 +66,16 @@ pub enum ReportError {
         error: rusqlite::Error,
         /// Its file.
         path: PathBuf,
+    },
+    /// The store no longer tells steps as fine as the span.
+    #[error(
+        "{span}: the store keeps only {kept}s of that time; ask for a {kept}, or read the report that was written then"
+    )]
+    RolledUp {
+        /// What was asked for.
+        span: String,
+        /// The finest step that is kept.
+        kept: &'static str,
     },
     /// The store was written by a newer gatewatch.
     #[error("store {}: has format {found}, this gatewatch knows up to {known}; use the newer version", path.display())]

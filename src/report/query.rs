@@ -4,13 +4,12 @@ use std::collections::BTreeMap;
 
 use rusqlite::params;
 
-use crate::model::period::PeriodKind;
 use crate::model::place::Sector;
 use crate::model::time::Hour;
 use crate::report::ReportError;
 use crate::report::shape::Counts;
+use crate::report::span::Span;
 use crate::report::store::Store;
-use crate::report::summary::Span;
 
 /// A row of the tally.
 pub struct StoreRow {
@@ -22,6 +21,31 @@ pub struct StoreRow {
     pub sector: String,
     pub label: String,
     pub counts: Counts,
+    /// Attempts that a second database was asked of and knew, and those it puts elsewhere.
+    pub second: Second,
+}
+
+/// What two databases make of the same attempts.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Second {
+    /// Attempts that both know.
+    pub compared: u64,
+    /// Of these, those in the headline.
+    pub headline: u64,
+    /// Those they disagree on.
+    pub disputed: u64,
+    /// Of these, those in the headline.
+    pub headline_disputed: u64,
+}
+
+impl Second {
+    /// Adds `other`.
+    pub const fn add(&mut self, other: Self) {
+        self.compared += other.compared;
+        self.headline += other.headline;
+        self.disputed += other.disputed;
+        self.headline_disputed += other.headline_disputed;
+    }
 }
 
 /// Goes through the tally row by row: a year of them need not fit in memory.
@@ -34,7 +58,7 @@ pub fn each_row(
     let overseas = Sector::Overseas.name();
     let mut read = || -> rusqlite::Result<()> {
         let mut statement = store.connection().prepare_cached(
-            "SELECT hour, site, class, grade, place, sector, label, headline, attempts, sessions, incidents
+            "SELECT hour, site, class, grade, place, sector, label, headline, attempts, sessions, incidents, compared, disputed
              FROM tally WHERE hour >= ?1 AND hour < ?2 AND (?3 IS NULL OR site = ?3)",
         )?;
         let mut rows = statement.query(params![span.from.0, span.to.0, site])?;
@@ -50,7 +74,15 @@ pub fn each_row(
                 sessions: count(9)?,
                 incidents: count(10)?,
             };
+            let (compared, disputed) = (count(11)?, count(12)?);
+            let of_headline = |part: u64| if headline { part } else { 0 };
             take(&StoreRow {
+                second: Second {
+                    compared,
+                    headline: of_headline(compared),
+                    disputed,
+                    headline_disputed: of_headline(disputed),
+                },
                 hour: Hour(row.get(0)?),
                 site: row.get(1)?,
                 class: row.get(2)?,
@@ -62,40 +94,6 @@ pub fn each_row(
             });
         }
         Ok(())
-    };
-    read().map_err(store.wrap())
-}
-
-/// Distinct sources of a span.
-#[derive(Default)]
-pub struct Sources {
-    /// All of them; none where they are not told.
-    pub total: Option<u64>,
-    /// By code of the place.
-    pub by_place: BTreeMap<String, u64>,
-}
-
-/// Distinct sources; days are the finest step that is kept of them.
-pub fn sources(store: &Store, span: &Span, site: Option<&str>) -> Result<Sources, ReportError> {
-    if span.kind == Some(PeriodKind::Hour) {
-        return Ok(Sources::default());
-    }
-    let read = || -> rusqlite::Result<Sources> {
-        let mut statement = store.connection().prepare_cached(
-            "SELECT place, count(DISTINCT source) FROM source_day
-             WHERE day >= ?1 AND day < ?2 AND (?3 IS NULL OR site = ?3) GROUP BY place",
-        )?;
-        let by_place: BTreeMap<String, u64> = statement
-            .query_map(params![span.from.0, span.to.0, site], |row| {
-                Ok((row.get(0)?, row.get::<_, i64>(1)?.unsigned_abs()))
-            })?
-            .collect::<Result<_, _>>()?;
-        let total = store.connection().query_row(
-            "SELECT count(DISTINCT source) FROM source_day WHERE day >= ?1 AND day < ?2 AND (?3 IS NULL OR site = ?3)",
-            params![span.from.0, span.to.0, site],
-            |row| row.get::<_, i64>(0),
-        )?;
-        Ok(Sources { total: Some(total.unsigned_abs()), by_place })
     };
     read().map_err(store.wrap())
 }

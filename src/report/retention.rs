@@ -21,20 +21,29 @@ struct Dated {
     bytes: u64,
 }
 
-/// Compresses and removes what the settings say; gives back the names of event files that are gone.
-pub fn tidy(settings: &Settings, now: Timestamp) -> Result<Vec<String>, ReportError> {
+/// Names of files that are not there any more.
+#[derive(Debug, Default)]
+pub struct Tidied {
+    /// Put into `<name>.zst`.
+    pub compressed: Vec<String>,
+    /// Removed.
+    pub removed: Vec<String>,
+}
+
+/// Compresses and removes what the settings say.
+pub fn tidy(settings: &Settings, now: Timestamp) -> Result<Tidied, ReportError> {
     let folder = &settings.directory;
-    let mut gone = Vec::new();
+    let mut tidied = Tidied::default();
     let mut kept = Vec::new();
     for file in dated(folder)? {
         let days = now.micros_since(file.period.end()).div_euclid(MICROS_PER_DAY);
         let limit = if file.is_event { settings.keep_events_days } else { settings.keep_reports_days };
         let expires = file.is_event || matches!(file.period.kind(), PeriodKind::Hour | PeriodKind::Day);
         if expires && days >= i64::from(limit) {
-            remove(&file, &mut gone)?;
+            remove(&file, &mut tidied.removed)?;
         } else if file.is_event {
             let closed = days >= i64::from(settings.compress_after_days) && now >= file.period.end();
-            kept.push(if closed { compress(file, &mut gone)? } else { file });
+            kept.push(if closed { compress(file, &mut tidied.compressed)? } else { file });
         }
     }
     // The oldest days go first, and never the day that is being written.
@@ -45,9 +54,9 @@ pub fn tidy(settings: &Settings, now: Timestamp) -> Result<Vec<String>, ReportEr
             break;
         }
         total -= file.bytes;
-        remove(file, &mut gone)?;
+        remove(file, &mut tidied.removed)?;
     }
-    Ok(gone)
+    Ok(tidied)
 }
 
 fn dated(folder: &Path) -> Result<Vec<Dated>, ReportError> {
@@ -132,8 +141,8 @@ mod tests {
             ..Settings::default()
         };
         let now = "2012-06-30T12".parse::<Period>().unwrap().start();
-        let gone = tidy(&settings, now).unwrap();
-        assert_eq!(gone.len(), 4, "{gone:?}");
+        let tidied = tidy(&settings, now).unwrap();
+        assert_eq!((tidied.removed.len(), tidied.compressed.len()), (2, 2), "{tidied:?}");
         assert_eq!(
             names(folder.path()),
             [

@@ -1,9 +1,12 @@
 //! The wording of the headline: the one place where numbers become a sentence.
 
+use std::fmt::Write;
+
 use crate::model::period::PeriodKind;
 use crate::report::countries;
-use crate::report::shape::Report;
-use crate::report::summary::Span;
+use crate::report::shape::{Report, Totals};
+use crate::report::span::Span;
+use crate::report::trend::{LevelShift, Month, Trend};
 
 /// Numbers that are spelled out.
 const WORDS: [&str; 13] =
@@ -22,6 +25,9 @@ const MONTHS: [&str; 12] = [
     "November",
     "December",
 ];
+
+/// A database older than this is spoken of. Good ones drift by about a point of IPv4 a year, and by three times that of IPv6.
+const OLD_DAYS: i64 = 90;
 
 /// A whole number with its thousands apart: `144,000`.
 pub fn grouped(number: u64) -> String {
@@ -72,6 +78,30 @@ pub fn headline(report: &Report, span: &Span) -> String {
     finish(&text, report, true)
 }
 
+/// The ladder, unit by unit, each number with what it is: at least, an estimate, or not told.
+pub fn ladder(totals: &Totals) -> [(&'static str, String); 6] {
+    [
+        ("packets", Some(totals.packets)),
+        ("attempts", Some(totals.attempts)),
+        ("sessions", Some(totals.sessions)),
+        ("incidents", Some(totals.incidents)),
+        ("campaigns", totals.campaigns),
+        ("sources", totals.sources),
+    ]
+    .map(|(unit, count)| {
+        let mark = if totals.lower_bounds.contains(&unit) {
+            "≥ "
+        } else if totals.estimates.contains(&unit) {
+            "≈ "
+        } else {
+            ""
+        };
+        let told =
+            count.map_or_else(|| "not determined".to_owned(), |count| format!("{mark}{}", grouped(count)));
+        (unit, told)
+    })
+}
+
 /// How far the sentence's numbers may be off, a sentence each.
 pub fn certainty(report: &Report) -> Vec<String> {
     let headline = &report.headline;
@@ -102,15 +132,113 @@ pub fn certainty(report: &Report) -> Vec<String> {
             countries::in_sentence(&top.code)
         ));
     }
-    if let Some(top) = &headline.top_source {
+    told.extend(headline.database_age_days.and_then(database_age));
+    told.extend(rests_on(report));
+    told.extend(other_units(report));
+    if let Some(second) = headline.second_opinion.as_ref().filter(|second| second.disputed > 0) {
         told.push(format!(
-            "The largest source, {} ({}), sent {:.1} per cent of the attempts.",
-            top.source,
-            top.country,
-            top.share * 100.0
+            "A second database puts {} of these attempts into another country; both agree on {:.1} per cent.",
+            grouped(second.disputed),
+            second.agreement * 100.0
         ));
     }
+    told.extend(report.trend.as_ref().and_then(trend));
     told
+}
+
+/// Whether it is getting worse, or why that cannot be told.
+fn trend(trend: &Trend) -> Option<String> {
+    let (Some(change), Some([low, high]), Some(p_value)) =
+        (trend.change_per_year, trend.interval, trend.p_value)
+    else {
+        return trend.reason.clone();
+    };
+    let per_cent = |part: f64| format!("{:.0}", (part * 100.0).round() + 0.0);
+    let p_value = if p_value < 0.001 { "p < 0.001".to_owned() } else { format!("p = {p_value:.3}") };
+    let months = trend.months_used;
+    Some(if low <= 0.0 && high >= 0.0 {
+        format!(
+            "Over {months} months no change of the number can be told from chance: {} per cent a year (95 per cent interval {} to {}; {p_value}).",
+            per_cent(change),
+            per_cent(low),
+            per_cent(high)
+        )
+    } else {
+        let (act, change, [low, high]) =
+            if change > 0.0 { ("grew", change, [low, high]) } else { ("fell", -change, [-high, -low]) };
+        format!(
+            "Over {months} months the number {act} by {} per cent a year (95 per cent interval {} to {}; {p_value}).",
+            per_cent(change),
+            per_cent(low),
+            per_cent(high)
+        )
+    })
+}
+
+/// The headline's number of a month by 30 days of observed time; empty where nothing was observed.
+pub fn normalised(month: &Month) -> String {
+    #[expect(clippy::cast_sign_loss, reason = "counts are not below zero")]
+    month.normalised.map_or_else(String::new, |number| grouped(number.round() as u64))
+}
+
+/// A change of how is counted, and what it did to the number.
+pub fn level_shift(shift: &LevelShift) -> String {
+    let changed = shift.changed.join(", ");
+    let factor = shift.factor.map_or_else(|| "not told".to_owned(), |factor| format!("{factor:.2}"));
+    format!("Level of its own from {} on (changed: {changed}); factor {factor}.", shift.period)
+}
+
+/// What the age of the database does to the countries, if it does something.
+fn database_age(days: i64) -> Option<String> {
+    let out = "a part of its answers is out of date";
+    if days > OLD_DAYS {
+        return Some(format!("The database that tells the countries was {days} days old: {out}."));
+    }
+    (days < -OLD_DAYS).then(|| {
+        format!(
+            "The database that tells the countries was built {} days after the period: {out} for that time.",
+            -days
+        )
+    })
+}
+
+/// How much the number rests on a few.
+fn rests_on(report: &Report) -> Option<String> {
+    let dominance = &report.headline.dominance;
+    let source = dominance.source.as_ref()?;
+    let mut text = format!(
+        "The largest source, {} ({}), sent {:.1} per cent of the attempts",
+        source.id,
+        source.name,
+        source.share * 100.0
+    );
+    if let Some(system) = &dominance.system {
+        let _ =
+            write!(text, ", the largest network, {} {}, {:.1}", system.id, system.name, system.share * 100.0);
+    }
+    if let Some(campaign) = &dominance.campaign {
+        let _ = write!(text, ", the largest campaign ({}) {:.1}", campaign.name, campaign.share * 100.0);
+        if let Some((share, top)) = dominance.share_without_campaign.zip(report.headline.top_country.as_ref())
+        {
+            let country = countries::in_sentence(&top.code);
+            let _ = write!(text, "; without that campaign the share of {country} is {:.1}", share * 100.0);
+        }
+    }
+    text.push('.');
+    Some(text)
+}
+
+/// The same share by other units, where they do not tell the same.
+fn other_units(report: &Report) -> Option<String> {
+    let agreement = report.headline.agreement.as_ref().filter(|agreement| !agreement.agree)?;
+    let top = report.headline.top_country.as_ref()?;
+    let sources =
+        agreement.sources.map_or_else(String::new, |share| format!(", by sources {:.1}", share * 100.0));
+    Some(format!(
+        "Counted by incidents the share of {} is {:.1} per cent{sources}: the units do not tell the same.",
+        countries::in_sentence(&top.code),
+        agreement.incidents * 100.0
+    ))
 }
 
 fn finish(text: &str, report: &Report, attacked: bool) -> String {
@@ -190,6 +318,38 @@ mod tests {
         assert_eq!(per_cent(1_495, 10_000), "15.0", "half is rounded up");
         assert_eq!(per_cent(u64::MAX, u64::MAX), "100.0");
         assert_eq!(per_cent(0, 0), "0.0");
+    }
+
+    #[test]
+    fn a_trend_is_told_with_its_interval_or_with_why_there_is_none() {
+        let of = |change: f64, interval: [f64; 2], p_value: f64| {
+            trend(&Trend {
+                of: "overseas_attempts",
+                months: Vec::new(),
+                change_per_year: Some(change),
+                interval: Some(interval),
+                p_value: Some(p_value),
+                reason: None,
+                dispersion: None,
+                autocorrelation: None,
+                months_used: 36,
+                level_shifts: Vec::new(),
+                method: "",
+            })
+            .unwrap()
+        };
+        assert_eq!(
+            of(0.12, [0.03, 0.22], 0.0104),
+            "Over 36 months the number grew by 12 per cent a year (95 per cent interval 3 to 22; p = 0.010)."
+        );
+        assert_eq!(
+            of(-0.12, [-0.22, -0.03], 0.0),
+            "Over 36 months the number fell by 12 per cent a year (95 per cent interval 3 to 22; p < 0.001)."
+        );
+        assert_eq!(
+            of(-0.001, [-0.05, 0.12], 0.41),
+            "Over 36 months no change of the number can be told from chance: 0 per cent a year (95 per cent interval -5 to 12; p = 0.410)."
+        );
     }
 
     #[test]

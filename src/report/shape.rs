@@ -1,11 +1,15 @@
 //! The shape of a report: what `report-<period>.json` holds, member by member.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use serde::Serialize;
 
 use crate::model::grade::Grade;
 use crate::model::place::Sector;
+use crate::report::campaigns::CampaignRow;
+use crate::report::dominance::{Agreement, Dominance};
+use crate::report::regimes::RegimeRow;
+use crate::report::trend::Trend;
 
 /// Version of the JSON's shape.
 pub const SCHEMA_VERSION: u32 = 1;
@@ -47,6 +51,8 @@ pub struct Definition {
     pub session: &'static str,
     /// An incident.
     pub incident: &'static str,
+    /// A campaign.
+    pub campaign: &'static str,
     /// A source.
     pub source: &'static str,
     /// Overseas.
@@ -59,6 +65,7 @@ pub const DEFINITION: Definition = Definition {
     attempt: "one application request judged an attack, however many rules agree; retransmissions and copies are not counted again",
     session: "one transport conversation that holds at least one attempt",
     incident: "attempts of one source, class and site with gaps no longer than the setting (30 minutes by default)",
+    campaign: "incidents whose first attempts share class, rule, client program and skeleton of the payload: a likeness, not a proof of one hand",
     source: "one IPv4 address, or one IPv6 /64",
     overseas: "located by the database in a country that is not declared home, with a completed handshake at least (grade E1 or better)",
 };
@@ -76,10 +83,14 @@ pub struct Totals {
     pub sessions: u64,
     /// Incidents.
     pub incidents: u64,
-    /// Campaigns: not measured by this version.
+    /// Campaigns: distinct fingerprints of incidents; `null` for ranges that cut days apart.
     pub campaigns: Option<u64>,
-    /// Distinct sources; `null` for hours, and where source rows have expired.
+    /// Distinct sources; `null` for ranges that cut days apart, and for hours whose addresses are gone.
     pub sources: Option<u64>,
+    /// Units whose number is a lower bound, whatever was lost on the wire.
+    pub lower_bounds: Vec<&'static str>,
+    /// Units whose number is an estimate (standard error 1.6 per cent).
+    pub estimates: Vec<&'static str>,
 }
 
 /// The country with the largest share.
@@ -116,8 +127,14 @@ pub struct Headline {
     pub overseas_attempts: Option<u64>,
     /// The least and the most that the headline's number can be, given what was lost.
     pub interval: Option<[u64; 2]>,
-    /// The source with most attempts in the headline: a share that rests on one source says so.
-    pub top_source: Option<crate::report::spread::TopSource>,
+    /// How much it rests on a few.
+    pub dominance: Dominance,
+    /// The share of the top country by other units.
+    pub agreement: Option<Agreement>,
+    /// Days from the build of the deciding database to the last hour that it counted; negative if it was built later.
+    pub database_age_days: Option<i64>,
+    /// What a second database makes of it; `null` where there is none.
+    pub second_opinion: Option<SecondOpinion>,
     /// By calendar months of the period; `null` under a month.
     pub overseas_monthly_mean: Option<f64>,
     /// The same by observed time.
@@ -126,6 +143,17 @@ pub struct Headline {
     pub top_country: Option<TopCountry>,
     /// Whether losses make the counts a lower bound.
     pub lower_bound: bool,
+}
+
+/// What a second database makes of the attempts in the headline.
+#[derive(Clone, Debug, Serialize)]
+pub struct SecondOpinion {
+    /// Attempts that both databases know.
+    pub compared: u64,
+    /// Of these, those they put into different countries. An "of which": they stay in the rows of the first.
+    pub disputed: u64,
+    /// The part that they agree on, 0 to 1.
+    pub agreement: f64,
 }
 
 /// A row of counts.
@@ -164,14 +192,20 @@ pub struct Row {
     /// Its counts.
     #[serde(flatten)]
     pub counts: Counts,
+    /// Distinct campaigns, where they are told.
+    pub campaigns: Option<u64>,
+    /// Distinct sources, where they are told.
+    pub sources: Option<u64>,
 }
 
 /// A row of origins.
 #[derive(Clone, Debug, Serialize)]
 pub struct OriginRow {
-    /// What the row is of; this version knows `country`.
+    /// What the row is of: `country`, `as`, `prefix`, `infrastructure`, `registered`. The rows of each kind sum to the total;
+    /// of hours and ranges that cut days apart only countries are told.
     pub kind: &'static str,
-    /// Country code, or `private`, `unknown`, `proxy`, `EU`, `AP`.
+    /// Country code, or `private`, `unknown`, `proxy`, `EU`, `AP`; `AS64500`; `192.0.2.0/24`; a class of infrastructure;
+    /// `not_determined`, `others`.
     pub code: String,
     /// Name.
     pub name: String,
@@ -182,8 +216,12 @@ pub struct OriginRow {
     pub share: Option<f64>,
     /// The country's part of the IPv4 addresses that the database locates, 0 to 1.
     pub base_rate: Option<f64>,
+    /// Distinct campaigns.
+    pub campaigns: Option<u64>,
     /// Distinct sources.
     pub sources: Option<u64>,
+    /// Of the attempts, those that a second database puts elsewhere.
+    pub disputed: Option<u64>,
 }
 
 /// A step of the series.
@@ -196,6 +234,13 @@ pub struct Step {
     /// Its counts.
     #[serde(flatten)]
     pub counts: Counts,
+    /// Distinct campaigns, where they are told.
+    pub campaigns: Option<u64>,
+    /// Distinct sources, where they are told.
+    pub sources: Option<u64>,
+    /// What changed in it of how is counted: `database`, `detectors`, `settings`, `version`; `coverage` where less than nine
+    /// tenths of it were observed.
+    pub breaks: Vec<&'static str>,
 }
 
 /// `detectors`
@@ -238,6 +283,12 @@ pub struct Report {
     pub grades: Vec<Row>,
     /// Over time.
     pub series: Vec<Step>,
+    /// Whether it is getting worse; `null` but for months and years.
+    pub trend: Option<Trend>,
+    /// Campaigns with most attempts.
+    pub campaigns: Vec<CampaignRow>,
+    /// The stretches that were counted in one way each: databases, detectors, settings.
+    pub regimes: Vec<RegimeRow>,
     /// What was lost, by counter; every loss that the counters know, zeros included.
     pub losses: BTreeMap<String, u64>,
     /// The other counters of the packet path.
@@ -252,6 +303,10 @@ pub struct Report {
     pub detectors: Detectors,
     /// Hash of the settings.
     pub config_hash: String,
+    /// What is written of addresses: `full`, `truncate`, `pseudonym`. Sources are told apart by that.
+    pub addresses: String,
+    /// Where the report is for the public: the fewest sources that a row of its own rests on.
+    pub public_sources_min: Option<u64>,
     /// The file that this one corrects.
     pub corrects: Option<String>,
     /// Hash of the closed period of this kind before this one.
@@ -262,16 +317,20 @@ impl Report {
     /// The identities that hold in every report; `Err` names the first that does not.
     pub fn reconcile(&self) -> Result<(), String> {
         let sum = |rows: &[Row]| rows.iter().map(|row| row.counts.attempts).sum::<u64>();
-        let origins = self.origins.iter().map(|row| row.counts.attempts).sum::<u64>();
+        let of_kind = |kind: &str| {
+            self.origins.iter().filter(|row| row.kind == kind).map(|row| row.counts.attempts).sum::<u64>()
+        };
         let series = self.series.iter().map(|step| step.counts.attempts).sum::<u64>();
-        let parts = [
+        let mut parts = vec![
             ("sites", sum(&self.sites)),
             ("classes", sum(&self.classes)),
             ("grades", sum(&self.grades)),
             ("sectors", sum(&self.sectors)),
-            ("origins", origins),
+            ("origins", of_kind("country")),
             ("series", series),
         ];
+        let kinds: BTreeSet<&'static str> = self.origins.iter().map(|row| row.kind).collect();
+        parts.extend(kinds.into_iter().map(|kind| (kind, of_kind(kind))));
         match parts.iter().find(|(_, part)| *part != self.totals.attempts) {
             Some((name, part)) => {
                 Err(format!("{name} add up to {part} attempts, the total is {}", self.totals.attempts))

@@ -2,82 +2,54 @@
 
 use std::path::{Path, PathBuf};
 
-use rusqlite::{Connection, OpenFlags, OptionalExtension, params};
+use rusqlite::{Connection, OpenFlags, OptionalExtension, Transaction, params};
 
 use crate::model::attempt::AttemptId;
-use crate::model::period::Period;
+use crate::model::class::Class;
+use crate::model::period::{Period, PeriodKind};
+use crate::model::place::SourceKey;
 use crate::model::progress::CounterKind;
-use crate::model::time::{Hour, MICROS_PER_DAY, Timestamp};
+use crate::model::pseudonym::MonthKey;
+use crate::model::time::{Hour, Timestamp};
+use crate::report::provenance::Provenance;
+use crate::report::rollup::{self, Keep};
+use crate::report::schema::{FORMAT, MIGRATIONS};
+use crate::report::source_rows::{self, Filled};
+use crate::report::trend::months::Known;
 use crate::report::writer::Mode;
-use crate::report::{ReportError, insert};
-use crate::tally::Snapshot;
+use crate::report::{ReportError, insert, networks, regimes};
+use crate::tally::{CampaignId, OpenIncident, Snapshot};
 
 /// Name of the store in the state folder.
 pub const FILE_NAME: &str = "gatewatch.sqlite";
-/// Format of the store; a newer one is refused, an older one brought up to date.
-const FORMAT: i64 = 4;
 /// How long another process (a report being printed) is waited for.
 const BUSY_MAX: std::time::Duration = std::time::Duration::from_secs(5);
 /// Identities are kept so long behind the newest one (contract §3).
 pub(super) const IDENTITIES_KEPT_SECS: i64 = 35 * 86_400;
+/// Rows of sources a day where no setting says otherwise.
+const SOURCES_PER_DAY: u64 = 100_000;
+/// Where the key of pseudonyms lies among the remembered values, and the month it is of.
+const MONTH_KEY: &str = "month_key";
+const MONTH_KEY_OF: &str = "month_key_of";
 /// What the keys of counted capture files begin with.
 const INPUT: &str = "input:";
+/// Identities kept at most, whatever their age: a flood of attempts must not fill the disk. Four million of them.
+const IDENTITIES_MAX_BYTES: usize = 64 << 20;
 /// Bytes of one identity in a batch: the id and its second.
 pub(super) const IDENTITY_BYTES: usize = 16;
-
-const SCHEMA: &str = "
-CREATE TABLE tally (
-    hour INTEGER NOT NULL, site TEXT NOT NULL, class TEXT NOT NULL, grade TEXT NOT NULL, place TEXT NOT NULL,
-    sector TEXT NOT NULL, label TEXT NOT NULL, headline INTEGER NOT NULL,
-    attempts INTEGER NOT NULL, sessions INTEGER NOT NULL, incidents INTEGER NOT NULL,
-    PRIMARY KEY (hour, site, class, grade, place, sector, label, headline)) WITHOUT ROWID;
-CREATE TABLE source_day (
-    day INTEGER NOT NULL, source TEXT NOT NULL, place TEXT NOT NULL, asn INTEGER NOT NULL, grade TEXT NOT NULL,
-    class TEXT NOT NULL, site TEXT NOT NULL, headline INTEGER NOT NULL,
-    attempts INTEGER NOT NULL, sessions INTEGER NOT NULL, incidents INTEGER NOT NULL,
-    first INTEGER NOT NULL, last INTEGER NOT NULL,
-    PRIMARY KEY (day, source, site, class, grade, place, asn, headline)) WITHOUT ROWID;
-CREATE TABLE watch (hour INTEGER PRIMARY KEY, observed_micros INTEGER NOT NULL);
-CREATE TABLE counter (
-    hour INTEGER NOT NULL, name TEXT NOT NULL, value INTEGER NOT NULL, PRIMARY KEY (hour, name)) WITHOUT ROWID;
-CREATE TABLE seen (batch INTEGER PRIMARY KEY, newest INTEGER NOT NULL, ids BLOB NOT NULL);
-CREATE TABLE event_file (name TEXT PRIMARY KEY, length INTEGER NOT NULL) WITHOUT ROWID;
-CREATE TABLE closed (
-    period TEXT PRIMARY KEY, kind TEXT NOT NULL, version INTEGER NOT NULL, sequence INTEGER NOT NULL,
-    sha256 TEXT NOT NULL) WITHOUT ROWID;
-CREATE TABLE meta (key TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID;
-PRAGMA user_version = 1;
-";
-
-/// What brings a store of format N to N + 1, by N.
-const MIGRATIONS: &[&str] = &[
-    SCHEMA,
-    "
-CREATE TABLE endpoint_day (
-    day INTEGER NOT NULL, site TEXT NOT NULL, path TEXT NOT NULL, place TEXT NOT NULL, rule TEXT NOT NULL,
-    attempts INTEGER NOT NULL, answered INTEGER NOT NULL, clean_sources INTEGER NOT NULL,
-    PRIMARY KEY (day, site, path, place, rule)) WITHOUT ROWID;
-PRAGMA user_version = 2;
-",
-    "
-CREATE TABLE frames_hour (
-    hour INTEGER NOT NULL, site TEXT NOT NULL, frames INTEGER NOT NULL,
-    attempts INTEGER NOT NULL, headline INTEGER NOT NULL, overseas INTEGER NOT NULL,
-    PRIMARY KEY (hour, site, frames)) WITHOUT ROWID;
-PRAGMA user_version = 3;
-",
-    "
-CREATE TABLE unfinished (
-    hour INTEGER NOT NULL, name TEXT NOT NULL, value INTEGER NOT NULL, PRIMARY KEY (hour, name)) WITHOUT ROWID;
-PRAGMA user_version = 4;
-",
-];
 
 /// The store, open for writing (by the report thread alone) or reading.
 #[derive(Debug)]
 pub struct Store {
     connection: Connection,
     path: PathBuf,
+    filled: Filled,
+    sources_per_day: u64,
+    /// Bytes of identities in it, once they were added up.
+    identity_bytes: Option<usize>,
+    /// Number of the way in which is counted now; 0 is not told.
+    regime: i64,
+    months: Known,
 }
 
 /// A report that was closed.
@@ -109,16 +81,33 @@ impl Store {
         }
     }
 
+    fn of(connection: Connection, path: PathBuf) -> Self {
+        Self {
+            connection,
+            path,
+            filled: Filled::default(),
+            sources_per_day: SOURCES_PER_DAY,
+            identity_bytes: None,
+            regime: 0,
+            months: Known::default(),
+        }
+    }
+
     fn open_file(path: &Path) -> Result<Self, ReportError> {
         let failed = |error| ReportError::Store { error, path: path.to_owned() };
         let connection = Connection::open(path).map_err(failed)?;
         let prepare = || -> rusqlite::Result<i64> {
+            networks::register(&connection)?;
             connection.busy_timeout(BUSY_MAX)?;
+            // Of use only before the first table is made.
+            connection.pragma_update(None, "auto_vacuum", "INCREMENTAL")?;
             connection.pragma_update(None, "journal_mode", "WAL")?;
             // FULL: a commit is on the disk when it returns; at one a second that is affordable.
             connection.pragma_update(None, "synchronous", "FULL")?;
             connection.pragma_update(None, "cache_size", -4_096)?;
-            connection.set_prepared_statement_cache_capacity(32);
+            // What is removed, an address or an old key, is overwritten.
+            connection.pragma_update(None, "secure_delete", "FAST")?;
+            connection.set_prepared_statement_cache_capacity(128);
             let found = connection.query_row("PRAGMA user_version", [], |row| row.get(0))?;
             for step in MIGRATIONS.iter().skip(usize::try_from(found).unwrap_or(usize::MAX)) {
                 connection.execute_batch(&format!("BEGIN IMMEDIATE; {step} COMMIT;"))?;
@@ -130,7 +119,7 @@ impl Store {
         if found > FORMAT {
             return Err(ReportError::TooNew { found, known: FORMAT, path: path.to_owned() });
         }
-        Ok(Self { connection, path: path.to_owned() })
+        Ok(Self::of(connection, path.to_owned()))
     }
 
     /// Whether the store has a table: one of an older format that is opened for reading may lack it.
@@ -162,11 +151,16 @@ impl Store {
         let path = folder.join(FILE_NAME);
         let connection = Connection::open_with_flags(&path, flags)
             .map_err(|error| ReportError::Store { error, path: path.clone() })?;
-        let store = Self { connection, path };
+        let store = Self::of(connection, path);
         store.connection.busy_timeout(BUSY_MAX).map_err(store.wrap())?;
+        networks::register(&store.connection).map_err(store.wrap())?;
         let found: i64 = store.ask("PRAGMA user_version", |row| row.get(0))?;
         if found > FORMAT {
             return Err(ReportError::TooNew { found, known: FORMAT, path: store.path });
+        }
+        if found > 0 && found < FORMAT {
+            // Its tables are not those that are asked for; who reads it first brings it up to date.
+            return Self::open_file(&store.path);
         }
         // The version is in the first page; whether the log can be read shows only in a table. A process that was killed
         // at once has left none.
@@ -191,6 +185,11 @@ impl Store {
     /// The connection, for the queries of a summary.
     pub(crate) const fn connection(&self) -> &Connection {
         &self.connection
+    }
+
+    /// What is known of months without reading them again.
+    pub(crate) const fn months(&self) -> &Known {
+        &self.months
     }
 
     /// Wraps an error of a query on [`Self::connection`].
@@ -220,11 +219,16 @@ impl Store {
 
     /// Notes that a replay has come to its end, and remembers the capture files it counted by their hashes: both or neither,
     /// or a file would be counted again without what was counted of it being taken back.
-    pub fn finish_replay<'h>(&mut self, hashes: impl Iterator<Item = &'h str>) -> Result<(), ReportError> {
+    pub fn finish_replay<'h>(
+        &mut self,
+        hashes: impl Iterator<Item = &'h str>,
+        spans: &[(Timestamp, Timestamp)],
+    ) -> Result<(), ReportError> {
         let path = self.path.clone();
         let finish = |connection: &mut Connection| -> rusqlite::Result<()> {
             let transaction = connection.transaction()?;
             transaction.execute("DELETE FROM unfinished", [])?;
+            insert::spans(&transaction, spans)?;
             for hash in hashes {
                 transaction
                     .execute("INSERT OR REPLACE INTO meta VALUES (?1, '')", [format!("{INPUT}{hash}")])?;
@@ -250,14 +254,98 @@ impl Store {
     ) -> Result<(), ReportError> {
         let path = self.path.clone();
         let failed = |error| ReportError::Store { error, path: path.clone() };
+        self.months.forget(snapshot.rows.keys().map(|key| key.hour));
         let transaction = self.connection.transaction().map_err(failed)?;
-        insert::all(&transaction, snapshot, files, extra)
+        let (filled, max) = (&mut self.filled, self.sources_per_day);
+        let before = filled.clone();
+        let added = insert::all(&transaction, (snapshot, self.regime), files, extra)
+            .and_then(|()| source_rows::add(&transaction, snapshot, filled, max))
             .and_then(|()| match mode {
-                Mode::Live => Ok(()),
+                Mode::Live => insert::spans(&transaction, &snapshot.spans),
                 Mode::Replay => insert::unfinished(&transaction, snapshot, extra),
             })
-            .and_then(|()| transaction.commit())
-            .map_err(failed)
+            .and_then(|()| forget_identities(&transaction, &mut self.identity_bytes, snapshot.ids.len()))
+            .and_then(|()| transaction.commit());
+        if added.is_err() {
+            self.filled = before;
+            self.identity_bytes = None;
+        }
+        added.map_err(failed)
+    }
+
+    /// The key of pseudonyms, made where there is none yet.
+    pub fn month_key(&self) -> Result<MonthKey, ReportError> {
+        if self.meta(MONTH_KEY)?.is_none() {
+            self.connection
+                .execute("INSERT INTO meta VALUES (?1, hex(randomblob(32)))", [MONTH_KEY])
+                .map_err(self.wrap())?;
+        }
+        let key: Vec<u8> = self
+            .connection
+            .query_row("SELECT unhex(value) FROM meta WHERE key = ?1", [MONTH_KEY], |row| row.get(0))
+            .map_err(self.wrap())?;
+        let month = self.meta(MONTH_KEY_OF)?.and_then(|text| text.parse().ok());
+        Ok(MonthKey { month, key: key.try_into().unwrap_or_default() })
+    }
+
+    /// The key of pseudonyms where there is one in use.
+    pub fn known_month_key(&self) -> Option<MonthKey> {
+        self.meta(MONTH_KEY_OF).ok().flatten()?;
+        self.month_key().ok()
+    }
+
+    /// Replaces the key of pseudonyms; the one before is overwritten.
+    pub fn set_month_key(&self, key: &MonthKey) -> Result<(), ReportError> {
+        let Some(month) = key.month else { return Ok(()) };
+        self.set_meta(MONTH_KEY_OF, &month.to_string())?;
+        self.connection
+            .execute("UPDATE meta SET value = hex(?2) WHERE key = ?1", params![MONTH_KEY, key.key])
+            .map_err(self.wrap())?;
+        Ok(())
+    }
+
+    /// What is added from now on is counted in this way.
+    pub fn set_regime(&mut self, provenance: &Provenance) -> Result<(), ReportError> {
+        self.regime = regimes::number(&self.connection, provenance).map_err(self.wrap())?;
+        Ok(())
+    }
+
+    /// Rows of sources that a day takes before it only counts.
+    pub const fn set_sources_per_day(&mut self, rows: u64) {
+        self.sources_per_day = rows;
+    }
+
+    /// The spans of time that were observed, in order.
+    pub fn spans(&self) -> Result<Vec<(Timestamp, Timestamp)>, ReportError> {
+        let read = || -> rusqlite::Result<Vec<(Timestamp, Timestamp)>> {
+            let mut statement = self.connection.prepare("SELECT first, last FROM span ORDER BY first")?;
+            statement.query_map([], |row| Ok((Timestamp(row.get(0)?), Timestamp(row.get(1)?))))?.collect()
+        };
+        read().map_err(self.wrap())
+    }
+
+    /// Incidents whose last attempt lies at most `gap_micros` before the newest of all.
+    pub fn open_incidents(&self, gap_micros: i64) -> Result<Vec<OpenIncident>, ReportError> {
+        let read = || -> rusqlite::Result<Vec<OpenIncident>> {
+            // Of the two days that can hold them; with max() the other columns are those of the row that has it.
+            let mut statement = self.connection.prepare(
+                "SELECT source, class, site, max(last), campaign FROM source_day
+                 WHERE day >= (SELECT max(day) FROM source_day) - 24 AND source <> ''
+                 AND last >= (SELECT max(last) FROM source_day) - ?1 GROUP BY source, class, site",
+            )?;
+            let mut rows = statement.query([gap_micros])?;
+            let mut found = Vec::new();
+            while let Some(row) = rows.next()? {
+                let (source, class): (String, String) = (row.get(0)?, row.get(1)?);
+                let Some(source) = SourceKey::from_text(&source) else { continue };
+                let Some(class) = Class::from_id(&class) else { continue };
+                let site = row.get::<_, String>(2)?.into();
+                let campaign = CampaignId(row.get::<_, i64>(4)?.unsigned_abs());
+                found.push(OpenIncident { source, class, site, last: Timestamp(row.get(3)?), campaign });
+            }
+            Ok(found)
+        };
+        read().map_err(self.wrap())
     }
 
     /// The event files and how much of each belongs to what was committed.
@@ -338,17 +426,40 @@ impl Store {
             .map_err(self.wrap())
     }
 
-    /// Notes that a period was closed.
-    pub fn close(&self, period: Period, closed: &Closed) -> Result<(), ReportError> {
+    /// The version that the manifest of a period was closed with last; every closed period has one, a report only where the
+    /// settings ask for it.
+    pub fn closed_version(&self, period: Period) -> Result<Option<u32>, ReportError> {
         self.connection
-            .execute(
-                "INSERT INTO closed SELECT ?1, ?2, ?3, coalesce(max(sequence), 0) + 1, ?4 FROM closed WHERE true
-                 ON CONFLICT (period) DO UPDATE SET version = excluded.version, sequence = excluded.sequence,
-                 sha256 = excluded.sha256",
-                params![period.to_string(), period.kind().name(), closed.version, closed.sha256],
-            )
-            .map_err(self.wrap())?;
-        Ok(())
+            .query_row("SELECT version FROM closed WHERE period = ?1", [manifest_name(period)], |row| {
+                row.get(0)
+            })
+            .optional()
+            .map_err(self.wrap())
+    }
+
+    /// Notes that a period was closed, with its report, where there is one, and its manifest: both or neither, or a manifest on
+    /// the disk that nothing here knows of would be followed by a correction that continues the chain from before it.
+    pub fn close(
+        &mut self,
+        period: Period,
+        report: Option<&Closed>,
+        manifest: &Closed,
+    ) -> Result<(), ReportError> {
+        let path = self.path.clone();
+        let close = |connection: &mut Connection| -> rusqlite::Result<()> {
+            let transaction = connection.transaction()?;
+            if let Some(report) = report {
+                close_named(&transaction, &period.to_string(), period.kind().name(), report)?;
+            }
+            close_named(&transaction, &manifest_name(period), &manifest_chain(period.kind()), manifest)?;
+            transaction.commit()
+        };
+        close(&mut self.connection).map_err(|error| ReportError::Store { error, path })
+    }
+
+    /// The hash of the last manifest of that kind of period.
+    pub fn last_manifest(&self, kind: PeriodKind) -> Result<Option<String>, ReportError> {
+        self.last_closed(&manifest_chain(kind))
     }
 
     /// A remembered value.
@@ -370,19 +481,64 @@ impl Store {
         Ok(())
     }
 
-    /// Removes source rows of days before `day` and tallies of hours before `hour`.
-    pub fn expire(&self, day: Hour, hour: Hour) -> Result<(), ReportError> {
-        let remove = || -> rusqlite::Result<()> {
-            for table in ["source_day", "endpoint_day"] {
-                self.connection.execute(&format!("DELETE FROM {table} WHERE day < ?1"), [day.0])?;
-            }
-            for table in ["tally", "watch", "counter", "frames_hour"] {
-                self.connection.execute(&format!("DELETE FROM {table} WHERE hour < ?1"), [hour.0])?;
-            }
-            Ok(())
-        };
-        remove().map_err(self.wrap())
+    /// Brings it down to what is to be kept of each level.
+    pub fn roll(&mut self, keep: Keep) -> Result<(), ReportError> {
+        let path = self.path.clone();
+        rollup::roll(&mut self.connection, keep).map_err(|error| ReportError::Store { error, path })
     }
+
+    /// Makes it smaller where it takes more than `max_bytes`; tells what was given up for it.
+    pub fn shrink(&mut self, max_bytes: u64, today: Hour) -> Result<Vec<rollup::GivenUp>, ReportError> {
+        let path = self.path.clone();
+        self.filled = Filled::default();
+        rollup::shrink(&mut self.connection, max_bytes, today)
+            .map_err(|error| ReportError::Store { error, path })
+    }
+}
+
+/// Keeps the identities within their limit, the oldest go first.
+fn forget_identities(
+    transaction: &Transaction<'_>,
+    bytes: &mut Option<usize>,
+    added: usize,
+) -> rusqlite::Result<()> {
+    let known = bytes.map_or(usize::MAX, |known| known + added * IDENTITY_BYTES);
+    let mut now = known;
+    if known > IDENTITIES_MAX_BYTES {
+        // Those that grew too old are gone since they were added up.
+        let sum: i64 =
+            transaction.query_row("SELECT coalesce(sum(length(ids)), 0) FROM seen", [], |row| row.get(0))?;
+        now = usize::try_from(sum).unwrap_or(0);
+    }
+    while now > IDENTITIES_MAX_BYTES {
+        let (batch, length): (i64, i64) = transaction
+            .prepare_cached("SELECT batch, length(ids) FROM seen ORDER BY batch LIMIT 1")?
+            .query_row([], |row| Ok((row.get(0)?, row.get(1)?)))?;
+        transaction.prepare_cached("DELETE FROM seen WHERE batch = ?1")?.execute([batch])?;
+        now = now.saturating_sub(usize::try_from(length).unwrap_or(0).max(1));
+    }
+    *bytes = Some(now);
+    Ok(())
+}
+
+/// Names of manifests in the table of what was closed.
+fn manifest_name(period: Period) -> String {
+    format!("manifest-{period}")
+}
+
+/// The chain of manifests of a kind of period.
+fn manifest_chain(kind: PeriodKind) -> String {
+    format!("manifest-{}", kind.name())
+}
+
+/// Notes that something of a chain was closed.
+fn close_named(connection: &Connection, name: &str, chain: &str, closed: &Closed) -> rusqlite::Result<usize> {
+    connection.execute(
+        "INSERT INTO closed SELECT ?1, ?2, ?3, coalesce(max(sequence), 0) + 1, ?4 FROM closed WHERE true
+         ON CONFLICT (period) DO UPDATE SET version = excluded.version, sequence = excluded.sequence,
+         sha256 = excluded.sha256",
+        params![name, chain, closed.version, closed.sha256],
+    )
 }
 
 fn is_corrupt(error: &rusqlite::Error) -> bool {
@@ -411,11 +567,6 @@ fn quarantine(path: &Path) -> Result<PathBuf, ReportError> {
 /// The counters whose kind is loss, by name.
 pub fn is_loss(name: &str) -> bool {
     crate::model::progress::COUNTERS.iter().any(|row| row.name == name && row.kind == CounterKind::Loss)
-}
-
-/// The first hour of the day that lies `days` before `now`.
-pub fn days_before(now: Timestamp, days: u32) -> Hour {
-    now.plus_micros(-i64::from(days).saturating_mul(MICROS_PER_DAY)).hour()
 }
 
 #[cfg(test)]
@@ -453,7 +604,7 @@ mod tests {
             (one("SELECT sum(observed_micros) FROM watch"), one("SELECT sum(value) FROM counter"))
         };
         store.add(&snapshot, &[], &[], Mode::Replay).unwrap();
-        store.finish_replay(["abc"].into_iter()).unwrap();
+        store.finish_replay(["abc"].into_iter(), &[]).unwrap();
         assert!(store.has_counted("abc") && !store.has_counted("abd"));
         store.add(&snapshot, &[], &[(Hour(3), "late_attempts", 2)], Mode::Replay).unwrap();
         assert_eq!(told(&store), (10_000_000, 16));
@@ -476,10 +627,13 @@ mod tests {
     fn a_store_of_the_first_format_is_brought_up_to_date_and_keeps_its_rows() {
         let folder = tempfile::tempdir().unwrap();
         let old = Connection::open(folder.path().join(FILE_NAME)).unwrap();
-        old.execute_batch(SCHEMA).unwrap();
+        old.execute_batch(MIGRATIONS[0]).unwrap();
         old.execute("INSERT INTO meta VALUES ('k', 'v')", []).unwrap();
         drop(old);
-        assert!(!Store::open_to_read(folder.path()).unwrap().has_table("endpoint_day"));
+        assert!(
+            Store::open_to_read(folder.path()).unwrap().has_table("endpoint_day"),
+            "whoever reads it first"
+        );
         let (store, told) = Store::open(folder.path()).unwrap();
         assert!(told.is_none() && store.has_table("endpoint_day"));
         assert_eq!(store.meta("k").unwrap().as_deref(), Some("v"));
@@ -498,9 +652,11 @@ mod tests {
     #[test]
     fn closed_periods_form_a_chain_of_their_kind() {
         let folder = tempfile::tempdir().unwrap();
-        let (store, _) = Store::open(folder.path()).unwrap();
-        let close = |period: &str, version, sha256: &str| {
-            store.close(period.parse().unwrap(), &Closed { version, sha256: sha256.into() }).unwrap();
+        let (mut store, _) = Store::open(folder.path()).unwrap();
+        let mut close = |period: &str, version, sha256: &str| {
+            let report = Closed { version, sha256: sha256.into() };
+            let manifest = Closed { version, sha256: format!("manifest of {sha256}") };
+            store.close(period.parse().unwrap(), Some(&report), &manifest).unwrap();
         };
         close("2012-06-01", 1, "a");
         close("2012-06", 1, "m");
@@ -509,5 +665,23 @@ mod tests {
         assert_eq!(store.last_closed("day").unwrap().unwrap(), "c");
         assert_eq!(store.last_closed("month").unwrap().unwrap(), "m");
         assert_eq!(store.closed("2012-06-01".parse().unwrap()).unwrap().unwrap().version, 2);
+        assert_eq!(store.closed_version("2012-06-01".parse().unwrap()).unwrap(), Some(2));
+        assert_eq!(store.last_manifest(PeriodKind::Day).unwrap().unwrap(), "manifest of c");
+    }
+
+    #[test]
+    fn a_period_is_closed_with_its_manifest_or_not_at_all() {
+        let folder = tempfile::tempdir().unwrap();
+        let (mut store, _) = Store::open(folder.path()).unwrap();
+        let refuse = "CREATE TEMP TRIGGER refuse BEFORE INSERT ON closed WHEN new.period LIKE 'manifest-%'
+                      BEGIN SELECT raise(ABORT, 'cut off here'); END";
+        store.connection.execute_batch(refuse).unwrap();
+        let day: Period = "2012-06-01".parse().unwrap();
+        let closed = Closed { version: 1, sha256: "a".into() };
+        assert!(store.close(day, Some(&closed), &closed).is_err());
+        assert!(store.closed(day).unwrap().is_none() && store.last_closed("day").unwrap().is_none());
+        store.connection.execute_batch("DROP TRIGGER refuse").unwrap();
+        store.close(day, Some(&closed), &closed).unwrap();
+        assert_eq!(store.closed_version(day).unwrap(), Some(1));
     }
 }

@@ -2,89 +2,51 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use crate::model::class::Class;
-use crate::model::grade::Grade;
 use crate::model::period::{Period, PeriodKind};
-use crate::model::place::Sector;
 use crate::model::time::{Hour, MICROS_PER_SEC, Timestamp};
-use crate::report::provenance::Provenance;
+use crate::report::distinct::{Dimension, has_unnamed, told};
+use crate::report::dominance::Dominance;
+use crate::report::provenance::{Database, Provenance};
+use crate::report::regimes::{Regime, Way};
 use crate::report::shape::{
-    Counts, Coverage, DEFINITION, Detectors, Headline, OriginRow, PeriodPart, Report, Row, SCHEMA_VERSION,
-    Step, TopCountry, Totals, grade_title, sector_title,
+    Counts, Coverage, DEFINITION, Detectors, Headline, OriginRow, PeriodPart, Report, SCHEMA_VERSION,
+    SecondOpinion, Step, TopCountry, Totals,
 };
+use crate::report::span::{Days, Span};
 use crate::report::store::{Store, is_loss};
-use crate::report::{ReportError, countries, doubtful, query, sentence, spread};
-
-/// What is reported on: whole hours from the first to before the last.
-#[derive(Clone, Debug, Eq, PartialEq)]
-pub struct Span {
-    /// `2012-06`, or `2012-03_2012-05` for a range.
-    pub name: String,
-    /// Kind of the period; `None` for a range.
-    pub kind: Option<PeriodKind>,
-    /// First hour.
-    pub from: Hour,
-    /// First hour after.
-    pub to: Hour,
-    /// Calendar months in it, where it is made of whole ones.
-    pub months: Option<u32>,
-}
-
-impl Span {
-    /// One period.
-    pub fn of(period: Period) -> Self {
-        Self {
-            name: period.to_string(),
-            kind: Some(period.kind()),
-            from: period.first_hour(),
-            to: period.end_hour(),
-            months: period.months(),
-        }
-    }
-
-    /// From the first of one period to the last of another. A range of whole months has a monthly mean.
-    pub fn between(first: Period, last: Period) -> Self {
-        if first == last {
-            return Self::of(first);
-        }
-        let (from, to) = (first.first_hour(), last.end_hour().max(first.end_hour()));
-        let mut month = Period::containing(PeriodKind::Month, from.start());
-        let mut months = (month.first_hour() == from).then_some(0_u32);
-        while let Some(count) = months
-            && month.first_hour() < to
-        {
-            months = (month.end_hour() <= to).then_some(count + 1);
-            month = month.next();
-        }
-        Self { name: format!("{first}_{last}"), kind: None, from, to, months }
-    }
-}
+use crate::report::tables::Tables;
+use crate::report::{
+    ReportError, campaigns, dominance, doubtful, networks, query, regimes, rollup, sentence, spread, trend,
+};
 
 /// Losses that are counted outside the packet path.
-pub const OTHER_LOSSES: [&str; 3] = ["events_shed", "late_attempts", "events_lost"];
+pub const OTHER_LOSSES: [&str; 2] = ["events_shed", "late_attempts"];
 
-/// Adds up the store for a span, for one site or all.
+/// Less of a step observed than this breaks a comparison with others.
+const COVERED_MIN: f64 = 0.9;
+
+/// Adds up the store for a span, for one site or all. `fallback` is what made the numbers where the store does not tell.
 pub fn build(
     store: &Store,
     span: &Span,
     site: Option<&str>,
-    provenance: &Provenance,
+    fallback: &Provenance,
 ) -> Result<Report, ReportError> {
-    let sources = query::sources(store, span, site)?;
+    let kept = rollup::finest(store.connection(), span).map_err(store.wrap())?;
+    let refused = || ReportError::RolledUp { span: span.name.clone(), kept: kept.name() };
+    let span = &span.told_by(kept).ok_or_else(refused)?;
+    let asked = (store, span, site);
+    let regimes = regimes::read(store, span, site)?;
+    let provenance = regimes.last().map_or(fallback, |regime| &regime.way.provenance);
     let watch = query::watch(store, span)?;
     let counters = query::counters(store, span)?;
     let mut tables = Tables::default();
-    let mut totals = Counts::default();
-    query::each_row(store, span, site, |row| {
-        totals.add(row.counts);
-        tables.add(row, span);
-    })?;
+    query::each_row(store, span, site, |row| tables.add(row, span))?;
     let observed = watch.values().sum::<i64>() / MICROS_PER_SEC;
     let seconds = (span.to.0 - span.from.0) * 3_600;
     let declared = provenance.home_declared;
-    let base = if declared { totals.overseas_attempts } else { tables.located };
-    let origins = tables.origins(&sources, declared, base);
-    let headline = headline(span, (&totals, &tables), &origins, (seconds, observed), provenance);
+    let rows = tables.rows(asked, declared)?;
+    let headline = headline(span, &tables, &rows.countries, (seconds, observed), provenance);
     let mut report = Report {
         schema_version: SCHEMA_VERSION,
         gatewatch_version: provenance.version.clone(),
@@ -102,46 +64,76 @@ pub fn build(
         open: false,
         site: site.map(str::to_owned),
         definition: DEFINITION,
-        totals: Totals {
-            packets: counters.get("frames_received").copied().unwrap_or(0),
-            attempts: totals.attempts,
-            interval: None,
-            sessions: totals.sessions,
-            incidents: totals.incidents,
-            campaigns: None,
-            sources: sources.total,
-        },
+        totals: totals(asked, &tables, &counters)?,
         headline,
-        sites: named(tables.sites, str::to_owned),
-        origins,
-        sectors: Sector::ALL
-            .map(|sector| fixed_row(&mut tables.sectors, sector.name(), sector_title(sector)))
-            .to_vec(),
-        labels: named(tables.labels, str::to_owned),
-        classes: named(tables.classes, |id| {
-            Class::from_id(id).map_or(id, |class| class.row().title).to_owned()
-        }),
-        grades: Grade::ALL
-            .map(|grade| fixed_row(&mut tables.grades, grade.name(), grade_title(grade)))
-            .to_vec(),
-        series: series(span, &tables.hours, &watch),
+        sites: rows.sites,
+        origins: rows.countries,
+        sectors: rows.sectors,
+        labels: rows.labels,
+        classes: rows.classes,
+        grades: rows.grades,
+        series: series(asked, &tables.steps, &watch, &regimes)?,
+        trend: trend::read(asked, declared)?,
+        campaigns: campaigns::read(store, span, site)?,
+        regimes: regimes::rows(&regimes),
         losses: losses(&counters),
         counters: without_losses(counters),
         likely_false_alarms: doubtful::read(store, span, site)?,
         home: provenance.home.clone(),
-        databases: provenance.databases.clone(),
+        databases: databases(&regimes, fallback),
         detectors: Detectors { set_hash: provenance.detector_set.clone() },
         config_hash: provenance.config_hash.clone(),
+        addresses: provenance.privacy.clone(),
+        public_sources_min: None,
         corrects: None,
         previous_sha256: None,
     };
-    spread_out(&mut report, (store, span, site), provenance)?;
+    spread_out(&mut report, asked, provenance)?;
+    report.headline.database_age_days =
+        regimes.last().and_then(|regime| regime.way.provenance.deciding()?.age_days(regime.last.end()));
+    report.origins.extend(networks::read(store, span, site)?);
     report.headline.lower_bound = report.losses.iter().any(|(name, count)| *count > 0 && is_loss(name));
     report.headline.text = sentence::headline(&report, span);
     Ok(report)
 }
 
-/// Fills in how far the numbers may be off, and what they would be by chance.
+fn totals(
+    (store, span, site): (&Store, &Span, Option<&str>),
+    tables: &Tables,
+    counters: &BTreeMap<String, u64>,
+) -> Result<Totals, ReportError> {
+    let distinct = told(store, span, site, Dimension::Total)?;
+    let unnamed = has_unnamed(store, span)?;
+    let spilled = counters.get("sources_spilled").is_some_and(|count| *count > 0);
+    let those = |units: &[(bool, &'static str)]| -> Vec<&'static str> {
+        units.iter().filter_map(|(holds, unit)| holds.then_some(*unit)).collect()
+    };
+    Ok(Totals {
+        packets: counters.get("frames_received").copied().unwrap_or(0),
+        attempts: tables.totals.attempts,
+        interval: None,
+        sessions: tables.totals.sessions,
+        incidents: tables.totals.incidents,
+        campaigns: distinct.campaigns(""),
+        sources: distinct.sources(""),
+        lower_bounds: those(&[(unnamed, "campaigns"), (spilled, "sources")]),
+        estimates: those(&[(distinct.estimated && distinct.sources("").is_some(), "sources")]),
+    })
+}
+
+/// Every database that counted, the latest first; each once.
+pub fn databases(regimes: &[Regime], fallback: &Provenance) -> Vec<Database> {
+    let used = regimes.iter().rev().flat_map(|regime| &regime.way.provenance.databases);
+    let mut found: Vec<Database> = Vec::new();
+    for database in used {
+        if !found.iter().any(|known| known.sha256 == database.sha256) {
+            found.push(database.clone());
+        }
+    }
+    if regimes.is_empty() { fallback.databases.clone() } else { found }
+}
+
+/// Fills in how far the numbers may be off, on whom they rest, and what they would be by chance.
 fn spread_out(
     report: &mut Report,
     (store, span, site): (&Store, &Span, Option<&str>),
@@ -158,21 +150,20 @@ fn spread_out(
             None => from(report.headline.attempts, high.headline),
         };
     }
-    if span.kind == Some(PeriodKind::Hour) {
-        // Sources are kept by days.
+    if !span.days().is_some_and(Days::are_whole) {
+        // What sources sent is kept by days.
         return Ok(());
     }
-    report.headline.top_source = spread::top_source(store, span, site)?;
-    if let Some(top) = &mut report.headline.top_country {
-        let is_in_base = |code: &str| is_country(code) && !provenance.home.iter().any(|home| home == code);
-        top.interval = spread::share_interval(store, span, site, (&top.code, &is_in_base))?;
+    let declared = provenance.home_declared;
+    let headline = &mut report.headline;
+    let country = headline.top_country.as_ref().map(|top| top.code.clone());
+    headline.dominance =
+        dominance::read(store, span, site, (headline.attempts, country.as_deref(), declared))?;
+    if let (Some(top), Some(country)) = (&mut headline.top_country, &country) {
+        top.interval = spread::share_interval(store, span, site, (country, declared))?;
+        headline.agreement = dominance::agreement(store, span, site, (country, declared))?;
     }
     Ok(())
-}
-
-/// Whether a place's code is that of a country.
-fn is_country(code: &str) -> bool {
-    code.len() == 2 && !["AP", "EU"].contains(&code)
 }
 
 /// RFC 3339 without a fraction.
@@ -202,87 +193,15 @@ fn losses(counters: &BTreeMap<String, u64>) -> BTreeMap<String, u64> {
         .collect()
 }
 
-#[derive(Default)]
-struct Tables {
-    sites: BTreeMap<String, Counts>,
-    classes: BTreeMap<String, Counts>,
-    grades: BTreeMap<String, Counts>,
-    sectors: BTreeMap<String, Counts>,
-    labels: BTreeMap<String, Counts>,
-    places: BTreeMap<String, Counts>,
-    hours: BTreeMap<Hour, Counts>,
-    /// Sites that count in the headline.
-    headline_sites: BTreeSet<String>,
-    /// Headline attempts located in any country.
-    located: u64,
-}
-
-impl Tables {
-    fn add(&mut self, row: &query::StoreRow, span: &Span) {
-        let step = match step_kind(span) {
-            PeriodKind::Hour => row.hour,
-            kind => Period::containing(kind, row.hour.start()).first_hour(),
-        };
-        self.hours.entry(step).or_default().add(row.counts);
-        for (table, key) in [
-            (&mut self.sites, &row.site),
-            (&mut self.classes, &row.class),
-            (&mut self.grades, &row.grade),
-            (&mut self.sectors, &row.sector),
-            (&mut self.places, &row.place),
-        ] {
-            table.entry(key.clone()).or_default().add(row.counts);
-        }
-        if !row.label.is_empty() {
-            self.labels.entry(row.label.clone()).or_default().add(row.counts);
-        }
-        if row.counts.headline_attempts > 0 {
-            self.headline_sites.insert(row.site.clone());
-            if [Sector::Overseas.name(), Sector::Domestic.name(), Sector::Located.name()]
-                .contains(&row.sector.as_str())
-            {
-                self.located += row.counts.headline_attempts;
-            }
-        }
-    }
-
-    fn origins(&self, sources: &query::Sources, declared: bool, base: u64) -> Vec<OriginRow> {
-        let mut rows: Vec<OriginRow> = self
-            .places
-            .iter()
-            .map(|(code, counts)| {
-                let is_country = is_country(code);
-                let part = if declared { counts.overseas_attempts } else { counts.headline_attempts };
-                OriginRow {
-                    kind: "country",
-                    code: code.clone(),
-                    name: countries::name(code).to_owned(),
-                    counts: *counts,
-                    share: (is_country && base > 0 && part > 0).then(|| share(part, base)),
-                    base_rate: None,
-                    sources: sources.by_place.get(code).copied(),
-                }
-            })
-            .collect();
-        rows.sort_by(|a, b| {
-            (b.counts.overseas_attempts, b.counts.attempts, &a.code).cmp(&(
-                a.counts.overseas_attempts,
-                a.counts.attempts,
-                &b.code,
-            ))
-        });
-        rows
-    }
-}
-
 fn headline(
     span: &Span,
-    (totals, tables): (&Counts, &Tables),
+    tables: &Tables,
     origins: &[OriginRow],
     (seconds, observed): (i64, i64),
     provenance: &Provenance,
 ) -> Headline {
-    let declared = provenance.home_declared;
+    let (declared, totals) = (provenance.home_declared, &tables.totals);
+    let second = &tables.second;
     let overseas = declared.then_some(totals.overseas_attempts);
     let mean = span
         .months
@@ -307,7 +226,14 @@ fn headline(
         attempts: totals.headline_attempts,
         overseas_attempts: overseas,
         interval: None,
-        top_source: None,
+        dominance: Dominance::default(),
+        agreement: None,
+        database_age_days: None,
+        second_opinion: (second.headline > 0).then(|| SecondOpinion {
+            compared: second.headline,
+            disputed: second.headline_disputed,
+            agreement: share(second.headline - second.headline_disputed, second.headline),
+        }),
         overseas_monthly_mean: mean.map(|mean| (mean * 1e3).round() / 1e3),
         overseas_monthly_mean_normalised: normalised,
         top_country: top.map(|row| TopCountry {
@@ -322,41 +248,42 @@ fn headline(
     }
 }
 
-/// Rows in the order of their attempts, then of their ids.
-fn named(table: BTreeMap<String, Counts>, title: impl Fn(&str) -> String) -> Vec<Row> {
-    let mut rows: Vec<Row> =
-        table.into_iter().map(|(id, counts)| Row { title: title(&id), id, counts }).collect();
-    rows.sort_by(|a, b| b.counts.attempts.cmp(&a.counts.attempts).then_with(|| a.id.cmp(&b.id)));
-    rows
-}
-
-fn fixed_row(table: &mut BTreeMap<String, Counts>, id: &str, title: &str) -> Row {
-    Row { id: id.to_owned(), title: title.to_owned(), counts: table.remove(id).unwrap_or_default() }
-}
-
-/// What the series steps by.
-fn step_kind(span: &Span) -> PeriodKind {
-    match (span.kind, span.to.0 - span.from.0) {
-        (Some(PeriodKind::Hour | PeriodKind::Day), _) => PeriodKind::Hour,
-        (Some(PeriodKind::Month), _) => PeriodKind::Day,
-        (None, hours) if hours <= 48 => PeriodKind::Hour,
-        (None, hours) if hours <= 93 * 24 => PeriodKind::Day,
-        _ => PeriodKind::Month,
-    }
-}
-
-fn series(span: &Span, counts: &BTreeMap<Hour, Counts>, watch: &BTreeMap<Hour, i64>) -> Vec<Step> {
-    let kind = step_kind(span);
+fn series(
+    (store, span, site): (&Store, &Span, Option<&str>),
+    counts: &BTreeMap<Hour, Counts>,
+    watch: &BTreeMap<Hour, i64>,
+    regimes: &[Regime],
+) -> Result<Vec<Step>, ReportError> {
+    let kind = span.step();
     let mut step = Period::containing(kind, span.from.start());
     let mut steps = Vec::new();
     while step.first_hour() < span.to {
         let micros: i64 = watch.range(step.first_hour()..step.end_hour()).map(|(_, micros)| *micros).sum();
+        let distinct = told(store, &Span::of(step), site, Dimension::Total)?;
+        let seconds_observed = micros / MICROS_PER_SEC;
         steps.push(Step {
             period: step.to_string(),
-            seconds_observed: micros / MICROS_PER_SEC,
+            seconds_observed,
             counts: counts.get(&step.first_hour()).copied().unwrap_or_default(),
+            campaigns: distinct.campaigns(""),
+            sources: distinct.sources(""),
+            breaks: breaks(step, regimes.iter().map(|regime| &regime.way), seconds_observed),
         });
         step = step.next();
     }
-    steps
+    Ok(steps)
+}
+
+/// What keeps a period from being compared with others: what changed in it of how is counted, and how little was seen.
+pub fn breaks<'w>(
+    period: Period,
+    ways: impl Iterator<Item = &'w Way> + Clone,
+    seconds_observed: i64,
+) -> Vec<&'static str> {
+    let mut breaks = regimes::changes_in(ways, period);
+    let seconds = (period.end_hour().0 - period.first_hour().0) * 3_600;
+    if share(seconds_observed.unsigned_abs(), seconds.unsigned_abs()) < COVERED_MIN {
+        breaks.push("coverage");
+    }
+    breaks
 }

@@ -5,15 +5,20 @@ use std::fmt::Write;
 use serde_json::Value;
 
 use crate::report::format::Output;
+use crate::report::networks::NOT_DETERMINED;
 use crate::report::sentence::{self, grouped, per_cent};
-use crate::report::shape::{Counts, Report, Row};
+use crate::report::shape::{OriginRow, Report, Row};
 
 /// Columns of a line.
 const WIDTH: usize = 72;
 /// Columns of a row's name.
-const NAME_WIDTH: usize = 36;
+const NAME_WIDTH: usize = 28;
+/// Columns of a number.
+const NUMBER_WIDTH: usize = 11;
 /// Origins listed; the JSON and CSV have all of them.
 const ORIGINS_MAX: usize = 25;
+/// Networks of each kind, and campaigns, listed.
+const NETWORKS_MAX: usize = 10;
 /// Steps of a spark line, low to high.
 const SPARKS: [char; 8] = ['▁', '▂', '▃', '▄', '▅', '▆', '▇', '█'];
 
@@ -26,11 +31,14 @@ pub fn write(report: &Report, sealed: &Value) -> Vec<Output> {
     text.table("By site", &report.sites, false);
     text.table("By class", &report.classes, false);
     origins(report, &mut text);
+    networks(report, &mut text);
+    campaigns(report, &mut text);
     text.table("By grade of origin evidence", &report.grades, true);
     if !report.labels.is_empty() {
         text.table("By label", &report.labels, false);
     }
     series(report, &mut text);
+    trend(report, &mut text);
     doubtful(report, &mut text);
     foot(report, sealed, &mut text);
     vec![Output { suffix: ".txt".into(), content: text.0 }]
@@ -58,23 +66,29 @@ fn doubtful(report: &Report, text: &mut Lines) {
     }
 }
 
+/// A text that grows by lines.
 #[derive(Default)]
-struct Lines(String);
+pub(super) struct Lines(String);
 
 impl Lines {
-    fn line(&mut self, line: &str) {
+    /// What was written.
+    pub(super) fn into_text(self) -> String {
+        self.0
+    }
+
+    pub(super) fn line(&mut self, line: &str) {
         self.0.push_str(line.trim_end());
         self.0.push('\n');
     }
 
-    fn title(&mut self, title: &str) {
+    pub(super) fn title(&mut self, title: &str) {
         self.line("");
         self.line(title);
         self.line(&"-".repeat(title.chars().count()));
     }
 
     /// Words folded to the width.
-    fn paragraph(&mut self, text: &str) {
+    pub(super) fn paragraph(&mut self, text: &str) {
         let mut line = String::new();
         for word in safe(text).split_whitespace() {
             if !line.is_empty() && line.chars().count() + 1 + word.chars().count() > WIDTH {
@@ -91,26 +105,40 @@ impl Lines {
 
     fn table(&mut self, title: &str, rows: &[Row], with_empty: bool) {
         self.title(title);
-        self.header("sessions");
+        self.header(["attempts", "headline", "incidents", "sources"]);
         for row in rows.iter().filter(|row| with_empty || row.counts.attempts > 0) {
             let name =
                 if row.id == row.title { row.title.clone() } else { format!("{}  {}", row.id, row.title) };
-            self.counts(&name, &row.counts, &grouped(row.counts.sessions));
+            let counts = &row.counts;
+            self.row(
+                &name,
+                [
+                    grouped(counts.attempts),
+                    grouped(counts.headline_attempts),
+                    grouped(counts.incidents),
+                    known(row.sources),
+                ],
+            );
         }
     }
 
-    fn header(&mut self, last: &str) {
-        self.line(&format!("{:NAME_WIDTH$}{:>12}{:>12}{last:>12}", "", "attempts", "headline"));
+    fn header(&mut self, columns: [&str; 4]) {
+        self.row("", columns.map(str::to_owned));
     }
 
-    fn counts(&mut self, name: &str, counts: &Counts, last: &str) {
-        let name = fit(&safe(name), NAME_WIDTH - 1);
-        self.line(&format!(
-            "{name} {:>12}{:>12}{last:>12}",
-            grouped(counts.attempts),
-            grouped(counts.headline_attempts)
-        ));
+    fn row(&mut self, name: &str, columns: [String; 4]) {
+        let mut line = fit(&safe(name), NAME_WIDTH - 1);
+        line.push(' ');
+        for column in columns {
+            let _ = write!(line, "{column:>NUMBER_WIDTH$}");
+        }
+        self.line(&line);
     }
+}
+
+/// A number that may not be told.
+fn known(count: Option<u64>) -> String {
+    count.map_or_else(|| "-".to_owned(), grouped)
 }
 
 /// Text that no terminal obeys: control and direction characters are shown as `·`.
@@ -142,7 +170,7 @@ fn columns(letter: char) -> usize {
 }
 
 /// Cut or padded to exactly so many columns.
-fn fit(text: &str, width: usize) -> String {
+pub(super) fn fit(text: &str, width: usize) -> String {
     let total: usize = text.chars().map(columns).sum();
     let keep = if total > width { width - 1 } else { width };
     let mut used = 0;
@@ -187,29 +215,77 @@ fn head(report: &Report, text: &mut Lines) {
 
 fn ladder(report: &Report, text: &mut Lines) {
     text.title("The ladder of units");
-    let totals = &report.totals;
-    let known = |count: Option<u64>| count.map_or_else(|| "not determined".to_owned(), grouped);
-    for (unit, count) in [
-        ("packets", grouped(totals.packets)),
-        ("attempts", grouped(totals.attempts)),
-        ("sessions", grouped(totals.sessions)),
-        ("incidents", grouped(totals.incidents)),
-        ("campaigns", known(totals.campaigns)),
-        ("sources", known(totals.sources)),
-    ] {
+    for (unit, count) in sentence::ladder(&report.totals) {
         text.line(&format!("{} {count:>20}", fit(unit, NAME_WIDTH - 1)));
     }
 }
 
+fn of_kind<'r>(report: &'r Report, kind: &'r str) -> impl Iterator<Item = &'r OriginRow> {
+    report.origins.iter().filter(move |row| row.kind == kind)
+}
+
 fn origins(report: &Report, text: &mut Lines) {
     text.title("By origin");
-    text.header("share %");
-    for row in report.origins.iter().take(ORIGINS_MAX) {
+    text.header(["attempts", "headline", "share %", "sources"]);
+    for row in of_kind(report, "country").take(ORIGINS_MAX) {
         let share = row.share.map_or_else(|| "-".to_owned(), |share| format!("{:.1}", share * 100.0));
-        text.counts(&format!("{:<8}{}", row.code, row.name), &row.counts, &share);
+        text.row(
+            &format!("{:<8}{}", row.code, row.name),
+            [grouped(row.counts.attempts), grouped(row.counts.headline_attempts), share, known(row.sources)],
+        );
     }
-    if report.origins.len() > ORIGINS_MAX {
-        text.line(&format!("… and {} more, see the origins table", report.origins.len() - ORIGINS_MAX));
+    let more = of_kind(report, "country").count().saturating_sub(ORIGINS_MAX);
+    if more > 0 {
+        text.line(&format!("… and {more} more, see the origins table"));
+    }
+}
+
+/// What is finer than countries; a kind of which nothing is determined is a line.
+fn networks(report: &Report, text: &mut Lines) {
+    for (kind, title) in [
+        ("as", "By autonomous system"),
+        ("prefix", "By prefix"),
+        ("infrastructure", "By infrastructure"),
+        ("registered", "By country of registration"),
+    ] {
+        let rows: Vec<&OriginRow> = of_kind(report, kind).collect();
+        if rows.is_empty() {
+            continue;
+        }
+        text.title(title);
+        if rows.iter().all(|row| row.code == NOT_DETERMINED) {
+            text.paragraph("not determined: no database in use tells it");
+            continue;
+        }
+        text.header(["attempts", "headline", "incidents", "sources"]);
+        for row in rows.iter().take(NETWORKS_MAX) {
+            text.row(
+                format!("{}  {}", row.code, row.name).trim_end(),
+                [
+                    grouped(row.counts.attempts),
+                    grouped(row.counts.headline_attempts),
+                    grouped(row.counts.incidents),
+                    known(row.sources),
+                ],
+            );
+        }
+        if rows.len() > NETWORKS_MAX {
+            text.line(&format!("… and {} more, see the origins table", rows.len() - NETWORKS_MAX));
+        }
+    }
+}
+
+fn campaigns(report: &Report, text: &mut Lines) {
+    if report.campaigns.is_empty() {
+        return;
+    }
+    text.title("Campaigns: incidents that share a fingerprint");
+    text.header(["attempts", "incidents", "countries", "sources"]);
+    for row in report.campaigns.iter().take(NETWORKS_MAX) {
+        text.row(
+            &format!("{} {}", row.rule, row.client),
+            [grouped(row.attempts), grouped(row.incidents), grouped(row.countries), grouped(row.sources)],
+        );
     }
 }
 
@@ -227,9 +303,38 @@ fn series(report: &Report, text: &mut Lines) {
     if report.series.len() <= WIDTH {
         text.line(&sparks);
     }
-    for step in report.series.iter().filter(|step| step.counts.attempts > 0 || report.series.len() <= 12) {
+    for step in report.series.iter().filter(|step| {
+        step.counts.attempts > 0
+            || !step.breaks.is_empty() && step.breaks != ["coverage"]
+            || report.series.len() <= 12
+    }) {
         let watched = if step.seconds_observed == 0 { "  not observed" } else { "" };
-        text.line(&format!("{:<16}{:>14}{watched}", step.period, grouped(step.counts.headline_attempts)));
+        let broken: Vec<&str> = step.breaks.iter().copied().filter(|name| *name != "coverage").collect();
+        let broken =
+            if broken.is_empty() { String::new() } else { format!("  changed: {}", broken.join(", ")) };
+        text.line(&format!(
+            "{:<16}{:>14}{watched}{broken}",
+            step.period,
+            grouped(step.counts.headline_attempts)
+        ));
+    }
+}
+
+fn trend(report: &Report, text: &mut Lines) {
+    let Some(trend) = &report.trend else { return };
+    text.title("Month by month");
+    text.header(["observed %", "headline", "overseas", "in 30 days"]);
+    for month in &trend.months {
+        let observed = per_cent(month.seconds_observed.unsigned_abs(), month.seconds.unsigned_abs());
+        let (headline, overseas) = (grouped(month.headline_attempts), known(month.overseas_attempts));
+        let name = format!("{}  {}", month.period, month.breaks.join(" "));
+        text.row(name.trim_end(), [observed, headline, overseas, sentence::normalised(month)]);
+    }
+    for shift in &trend.level_shifts {
+        text.paragraph(&sentence::level_shift(shift));
+    }
+    if let Some(method) = trend.method_told() {
+        text.paragraph(method);
     }
 }
 
@@ -243,6 +348,19 @@ fn foot(report: &Report, sealed: &Value, text: &mut Lines) {
         text.line(&format!("{} {:>20}", fit(name, NAME_WIDTH - 1), grouped(*count)));
     }
     text.title("How it was made");
+    for regime in &report.regimes {
+        let changed = if regime.changed.is_empty() {
+            String::new()
+        } else {
+            format!(", changed: {}", regime.changed.join(", "))
+        };
+        text.paragraph(&format!(
+            "From {} to {} UTC: {} attempts{changed}.",
+            regime.from,
+            regime.last,
+            grouped(regime.attempts)
+        ));
+    }
     for database in &report.databases {
         text.paragraph(&format!(
             "Database {} of {}, SHA-256 {}",

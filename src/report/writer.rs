@@ -4,22 +4,29 @@
 //! then is. What a crash left beyond that length was never counted and is cut off at the next start, so events and
 //! tallies always agree.
 
-use std::collections::{BTreeMap, BTreeSet};
-use std::fs::{self, File, OpenOptions};
-use std::io::{Seek, SeekFrom, Write};
+use std::collections::BTreeSet;
+use std::fs;
 use std::path::{Path, PathBuf};
 
+use crate::config::privacy::{Addresses, Privacy};
 use crate::config::report::Report as Settings;
+use crate::config::state::State;
 use crate::model::attempt::AttemptId;
 use crate::model::period::{Period, PeriodKind};
+use crate::model::pseudonym::{KEY_KEPT_MICROS, MonthKey};
 use crate::model::time::{Hour, MICROS_PER_SEC, Timestamp};
+use crate::report::clock::Clock;
+use crate::report::event_files::{EventFiles, Length};
 use crate::report::format::{self, FormatRow};
+use crate::report::names::stem;
 use crate::report::provenance::Provenance;
+use crate::report::rollup::Keep;
 use crate::report::shape::Report;
+use crate::report::span::Span;
 use crate::report::store::{Closed, Store};
-use crate::report::summary::{self, Span};
-use crate::report::{ReportError, events, files, retention, sources};
-use crate::tally::Snapshot;
+use crate::report::summary;
+use crate::report::{ReportError, files, manifest, retention, sources};
+use crate::tally::{OpenIncident, Snapshot};
 
 /// A period closes so long after its end: attempts are judged up to 30 s after their request.
 const CLOSING_DELAY_MICROS: i64 = 60 * MICROS_PER_SEC;
@@ -38,12 +45,12 @@ pub enum Mode {
 /// What a writer needs to know.
 #[derive(Clone, Debug)]
 pub struct Setup {
-    /// Folder of the store.
-    pub state: PathBuf,
+    /// `[state]`
+    pub state: State,
     /// `[report]`
     pub settings: Settings,
-    /// Years that tallies are kept.
-    pub keep_years: u16,
+    /// `[privacy]`
+    pub privacy: Privacy,
     /// Where the traffic comes from.
     pub mode: Mode,
     /// What made the numbers.
@@ -60,23 +67,25 @@ pub struct Writer {
     open: BTreeSet<Period>,
     /// Periods closed by this run: what comes later for them counts as late.
     closed_now: BTreeSet<Period>,
-    /// Lengths of the event files as committed.
-    lengths: BTreeMap<String, u64>,
-    /// The part of each day's events that is being written.
-    parts: BTreeMap<Period, u32>,
-    watermark: Timestamp,
+    events: EventFiles,
+    clock: Clock,
     refreshed: Option<Timestamp>,
+    /// Spans that a replay observed: remembered when it has come to its end.
+    spans: Vec<(Timestamp, Timestamp)>,
 }
 
 impl Writer {
     /// Opens the store and brings the event files in line with it. The second value tells of what was repaired.
     pub fn open(setup: Setup) -> Result<(Self, Vec<String>), ReportError> {
         files::make_folder(&setup.settings.directory)?;
-        let (mut store, told) = Store::open(&setup.state)?;
+        let (mut store, told) = Store::open(&setup.state.directory)?;
         store.undo_unfinished()?;
+        store.set_sources_per_day(u64::from(setup.state.sources_per_day));
         store.set_meta("provenance", &serde_json::to_string(&setup.provenance).unwrap_or_default())?;
+        store.set_regime(&setup.provenance)?;
+        let (events, cut) = EventFiles::open(&setup.settings.directory, store.event_files()?)?;
         let mut writer = Self {
-            lengths: store.event_files()?.into_iter().collect(),
+            events,
             formats: setup.settings.formats.iter().filter_map(|name| format::by_name(name)).collect(),
             kinds: PeriodKind::ALL
                 .into_iter()
@@ -89,18 +98,26 @@ impl Writer {
             setup,
             open: BTreeSet::new(),
             closed_now: BTreeSet::new(),
-            parts: BTreeMap::new(),
-            watermark: Timestamp(i64::MIN),
+            clock: Clock::default(),
             refreshed: None,
+            spans: Vec::new(),
         };
         let mut repaired: Vec<String> = told.into_iter().collect();
-        repaired.extend(writer.repair_events()?);
+        repaired.extend(cut);
         let hours = match writer.setup.mode {
             Mode::Live => writer.store.hours()?,
             Mode::Replay => writer.store.busy_hours()?,
         };
-        for hour in hours {
-            writer.note_hour(hour)?;
+        let kinds = writer.kinds.clone();
+        let held: BTreeSet<Period> = hours
+            .iter()
+            .flat_map(|hour| kinds.iter().map(|kind| Period::containing(*kind, hour.start())))
+            .collect();
+        for period in held {
+            // What an earlier run closed is only opened again by new counts, see `record`.
+            if writer.store.closed(period)?.is_none() {
+                writer.open.insert(period);
+            }
         }
         Ok((writer, repaired))
     }
@@ -110,43 +127,103 @@ impl Writer {
         self.store.identities(limit)
     }
 
+    /// The spans of time that earlier runs observed.
+    pub fn spans(&self) -> Result<Vec<(Timestamp, Timestamp)>, ReportError> {
+        self.store.spans()
+    }
+
+    /// The incidents that may go on. Where addresses are not written nothing tells whose they are: they end with the run.
+    pub fn open_incidents(&self) -> Result<Vec<OpenIncident>, ReportError> {
+        if self.setup.privacy.addresses != Addresses::Full {
+            return Ok(Vec::new());
+        }
+        self.store.open_incidents(i64::from(self.setup.settings.incident_gap_mins) * 60 * MICROS_PER_SEC)
+    }
+
+    /// The key of pseudonyms, for the classifier.
+    pub fn month_key(&self) -> Result<MonthKey, ReportError> {
+        self.store.month_key()
+    }
+
+    /// Moves the key of pseudonyms on, once the month it is of is over for good.
+    fn turn_key(&self, begun: Option<Period>) -> Result<(), ReportError> {
+        // A clock that was set forward by mistake must not destroy the keys of the months it passed over.
+        let Some(begun) = begun.filter(|_| self.clock.may_remove()) else { return Ok(()) };
+        let mut key = self.store.month_key()?;
+        key.month = key.month.or(Some(begun));
+        let now = key.at(self.clock.now().plus_micros(-KEY_KEPT_MICROS));
+        if now == self.store.month_key()? { Ok(()) } else { self.store.set_month_key(&now) }
+    }
+
     /// The very end of a replay: what it counted stays, and its capture files, known by their hashes, count no more.
     pub fn finish_replay<'h>(&mut self, hashes: impl Iterator<Item = &'h str>) -> Result<(), ReportError> {
-        self.store.finish_replay(hashes)
+        self.store.finish_replay(hashes, &std::mem::take(&mut self.spans))
     }
 
     /// Takes new settings and provenance after a reload. The folders stay.
-    pub fn reload(&mut self, settings: &Settings, provenance: Provenance) -> Result<(), ReportError> {
+    pub fn reload(
+        &mut self,
+        settings: &crate::config::Settings,
+        provenance: Provenance,
+    ) -> Result<(), ReportError> {
         let directory = std::mem::take(&mut self.setup.settings.directory);
-        self.setup.settings = Settings { directory, ..settings.clone() };
-        self.formats = settings.formats.iter().filter_map(|name| format::by_name(name)).collect();
+        self.setup.settings = Settings { directory, ..settings.report.clone() };
+        self.setup.state = settings.state.clone();
+        self.setup.privacy = settings.privacy.clone();
+        self.store.set_sources_per_day(u64::from(settings.state.sources_per_day));
+        self.formats = settings.report.formats.iter().filter_map(|name| format::by_name(name)).collect();
         self.store.set_meta("provenance", &serde_json::to_string(&provenance).unwrap_or_default())?;
+        self.store.set_regime(&provenance)?;
         self.setup.provenance = provenance;
         Ok(())
     }
 
     /// Records a snapshot: all of it or nothing. On an error it may be given again.
     pub fn record(&mut self, snapshot: &mut Snapshot) -> Result<(), ReportError> {
-        self.watermark = self.watermark.max(snapshot.watermark);
+        if self.clock.follow(snapshot.watermark, self.setup.mode) {
+            self.refreshed = None;
+        }
+        self.reopen();
         self.move_late(snapshot);
         let lengths = if self.setup.settings.events { self.append_events(snapshot)? } else { Vec::new() };
-        let hour = self.watermark.hour();
+        let hour = self.clock.now().hour();
         let extra = [
             (hour, "events_shed", snapshot.events_shed),
             (hour, "late_attempts", snapshot.late),
             (hour, "duplicate_attempts", snapshot.duplicates),
+            (hour, "sources_spilled", snapshot.sources_spilled),
+            (hour, "identities_shed", snapshot.ids_shed),
         ];
         self.store.add(snapshot, &lengths, &extra, self.setup.mode)?;
-        self.lengths.extend(lengths);
+        // From here on it is counted: nothing may fail any more, or it would be given again.
+        self.events.committed(lengths);
+        if let Err(error) = self.turn_key(snapshot.pseudonym_month) {
+            tracing::warn!(%error, "the key of pseudonyms could not be moved on; tried again with the next write");
+        }
+        if self.setup.mode == Mode::Replay {
+            self.spans.append(&mut snapshot.spans);
+        }
         // A capture file may claim to span decades: periods in which it holds no packet get no report of their own.
         let live = self.setup.mode == Mode::Live;
         let watched = snapshot.watch.iter().filter(|(_, watch)| live || !watch.counters.is_empty());
         let hours: BTreeSet<Hour> =
             snapshot.rows.keys().map(|key| key.hour).chain(watched.map(|(hour, _)| *hour)).collect();
         for hour in hours {
-            self.note_hour(hour)?;
+            self.note_hour(hour);
         }
         Ok(())
+    }
+
+    /// Opens the periods again that the clock closed before it was set back into them: they close a second time as a
+    /// correction, and the files of the first time stay as they are.
+    fn reopen(&mut self) {
+        for kind in &self.kinds {
+            let period = Period::containing(*kind, self.clock.now());
+            if self.closed_now.remove(&period) {
+                self.open.insert(period);
+                self.events.reopen(period);
+            }
+        }
     }
 
     /// Closes the periods that are over, and refreshes the open ones now and then.
@@ -155,24 +232,32 @@ impl Writer {
             .open
             .iter()
             .copied()
-            .filter(|period| period.end().plus_micros(CLOSING_DELAY_MICROS) <= self.watermark)
+            .filter(|period| period.end().plus_micros(CLOSING_DELAY_MICROS) <= self.clock.now())
             .collect();
-        self.close_all(due)?;
-        let stale = self.refreshed.is_none_or(|last| self.watermark.micros_since(last) >= REFRESH_MICROS);
-        if self.setup.mode == Mode::Live && stale && self.watermark > Timestamp(i64::MIN) {
+        if self.clock.may_close() {
+            self.close_all(due)?;
+        }
+        let stale = self.refreshed.is_none_or(|last| self.clock.now().micros_since(last) >= REFRESH_MICROS);
+        if self.setup.mode == Mode::Live && stale && !self.clock.is_new() {
             self.refresh_open()?;
-            self.refreshed = Some(self.watermark);
+            self.refreshed = Some(self.clock.now());
+            self.shrink()?;
+        }
+        Ok(())
+    }
+
+    /// Keeps the store within its size.
+    fn shrink(&mut self) -> Result<(), ReportError> {
+        let today = Period::containing(PeriodKind::Day, self.clock.now()).first_hour();
+        for given_up in self.store.shrink(self.setup.state.limit.0, today)? {
+            tracing::warn!(given_up, "the store is larger than state.limit and was made smaller");
         }
         Ok(())
     }
 
     /// Begins a new part of the events files.
     pub fn rotate(&mut self) {
-        for (day, part) in &mut self.parts {
-            if self.lengths.get(&event_name(*day, *part)).is_some_and(|length| *length > 0) {
-                *part += 1;
-            }
-        }
+        self.events.rotate();
     }
 
     /// The end: a replay closes everything, live capture leaves open periods open.
@@ -205,7 +290,7 @@ impl Writer {
         let is_closed = |hour: Hour| {
             self.kinds.iter().any(|kind| self.closed_now.contains(&Period::containing(*kind, hour.start())))
         };
-        let now = self.watermark.hour();
+        let now = self.clock.now().hour();
         let late: Vec<_> = snapshot.rows.keys().filter(|key| is_closed(key.hour)).cloned().collect();
         for key in late {
             if let Some(sums) = snapshot.rows.remove(&key) {
@@ -222,12 +307,12 @@ impl Writer {
                 entry.overseas += sums.overseas;
             }
         }
-        let today = Period::containing(PeriodKind::Day, self.watermark);
+        let today = Period::containing(PeriodKind::Day, self.clock.now());
         let late: Vec<_> =
             snapshot.sources.keys().filter(|key| self.closed_now.contains(&key.day)).cloned().collect();
         for key in late {
             if let Some(sums) = snapshot.sources.remove(&key) {
-                snapshot.add_source(crate::tally::SourceDay { day: today, ..key }, sums.seen.0, sums.sums);
+                snapshot.add_source(crate::tally::SourceDay { day: today, ..key }, &sums);
             }
         }
         let late: Vec<_> = snapshot.watch.keys().copied().filter(|hour| is_closed(*hour)).collect();
@@ -240,91 +325,21 @@ impl Writer {
         }
     }
 
-    /// Appends the event lines to the files of their days; gives back the files' new lengths.
-    fn append_events(&mut self, snapshot: &Snapshot) -> Result<Vec<(String, u64)>, ReportError> {
-        let mut days: BTreeMap<Period, String> = BTreeMap::new();
-        for event in &snapshot.events {
-            let mut day = Period::containing(PeriodKind::Day, event.attempt.time);
-            if self.closed_now.contains(&day) {
-                day = Period::containing(PeriodKind::Day, self.watermark);
-            }
-            days.entry(day).or_default().push_str(&events::line(event));
-        }
-        let mut lengths = Vec::new();
-        for (day, lines) in days {
-            let part = self.parts.entry(day).or_insert(1);
-            let full = |part: u32| {
-                self.lengths
-                    .get(&event_name(day, part))
-                    .is_some_and(|length| *length >= self.setup.settings.events_part.0)
-            };
-            while full(*part) {
-                *part += 1;
-            }
-            let name = event_name(day, *part);
-            let known = self.lengths.get(&name).copied().unwrap_or(0);
-            let path = self.setup.settings.directory.join(&name);
-            let append = || -> std::io::Result<()> {
-                let mut file = OpenOptions::new().create(true).truncate(false).write(true).open(&path)?;
-                // An attempt that failed half-way may have left bytes behind what was committed.
-                file.set_len(known)?;
-                file.seek(SeekFrom::Start(known))?;
-                file.write_all(lines.as_bytes())?;
-                if self.setup.mode == Mode::Live { file.sync_data() } else { Ok(()) }
-            };
-            append().map_err(ReportError::file("written", &path))?;
-            lengths.push((name, known + lines.len() as u64));
-        }
-        Ok(lengths)
+    fn append_events(&mut self, snapshot: &Snapshot) -> Result<Vec<Length>, ReportError> {
+        let today = Period::containing(PeriodKind::Day, self.clock.now());
+        let closed = &self.closed_now;
+        let part_max = self.setup.settings.events_part.0;
+        self.events.append(&snapshot.events, part_max, (today, |day| closed.contains(&day)))
     }
 
-    /// Cuts off event lines that no transaction counted; tells of files that are shorter than they should be.
-    fn repair_events(&mut self) -> Result<Vec<String>, ReportError> {
-        let mut told = Vec::new();
-        let mut lengths = std::mem::take(&mut self.lengths);
-        for (name, length) in &mut lengths {
-            let path = self.setup.settings.directory.join(name.as_str());
-            let Ok(found) = fs::metadata(&path).map(|metadata| metadata.len()) else { continue };
-            if found > *length {
-                let cut = File::options().write(true).open(&path).and_then(|file| file.set_len(*length));
-                cut.map_err(ReportError::file("written", &path))?;
-                told.push(format!(
-                    "{}: {} bytes that were not counted are cut off",
-                    path.display(),
-                    found - *length
-                ));
-            } else if found < *length {
-                told.push(format!(
-                    "{}: {} bytes are missing; the tallies hold",
-                    path.display(),
-                    *length - found
-                ));
-                *length = found;
-            }
-        }
-        for name in lengths.keys() {
-            if let Some((day, part)) = parse_event_name(name) {
-                let known = self.parts.entry(day).or_insert(part);
-                *known = (*known).max(part);
-            }
-        }
-        self.lengths = lengths;
-        Ok(told)
-    }
-
-    fn note_hour(&mut self, hour: Hour) -> Result<(), ReportError> {
-        for kind in self.kinds.clone() {
-            let period = Period::containing(kind, hour.start());
-            // A period that an earlier run closed is only opened again by new counts, see `record`.
-            let first_look = self.watermark == Timestamp(i64::MIN);
-            if self.open.contains(&period) || first_look && self.store.closed(period)?.is_some() {
-                continue;
-            }
+    /// Opens the periods of an hour that was counted in, but for those that this run has closed.
+    fn note_hour(&mut self, hour: Hour) {
+        for kind in &self.kinds {
+            let period = Period::containing(*kind, hour.start());
             if !self.closed_now.contains(&period) {
                 self.open.insert(period);
             }
         }
-        Ok(())
     }
 
     fn close_all(&mut self, mut periods: Vec<Period>) -> Result<(), ReportError> {
@@ -338,29 +353,32 @@ impl Writer {
             days |= period.kind() == PeriodKind::Day;
         }
         files::sync_folder(&self.setup.settings.directory)?;
-        if days && self.setup.mode == Mode::Live {
-            for gone in retention::tidy(&self.setup.settings, self.watermark)? {
-                self.lengths.remove(&gone);
-                self.store.forget_event_file(&gone)?;
+        self.shrink()?;
+        if days && self.setup.mode == Mode::Live && self.clock.may_remove() {
+            let tidied = retention::tidy(&self.setup.settings, self.clock.now())?;
+            for gone in tidied.compressed.iter().chain(&tidied.removed) {
+                self.events.forget(gone);
+                self.store.forget_event_file(gone)?;
             }
-            let kept = u32::from(self.setup.keep_years) * 366;
-            let day = crate::report::store::days_before(
-                self.watermark,
-                self.setup.settings.keep_events_days.max(366),
-            );
-            self.store.expire(day, crate::report::store::days_before(self.watermark, kept))?;
+            manifest::note_expired(&self.setup.settings.directory, &tidied.removed, self.clock.now())?;
+            let state = &self.setup.state;
+            let days = (self.setup.privacy.keep_addresses_days, state.keep_hours_days, state.keep_days_days);
+            self.store.roll(Keep::days(self.clock.now(), days, state.keep_years))?;
         }
         Ok(())
     }
 
     fn close(&mut self, period: Period) -> Result<(), ReportError> {
         let before = self.store.closed(period)?;
-        let version = before.as_ref().map_or(1, |closed| closed.version + 1);
+        // Of a kind without reports the manifest alone tells how often it was closed.
+        let version = self.store.closed_version(period)?.max(before.as_ref().map(|closed| closed.version));
+        let version = version.unwrap_or(0) + 1;
         let directory = self.setup.settings.directory.clone();
         if period.kind() == PeriodKind::Day && self.setup.settings.events {
             sources::write(&self.store, &directory, period)?;
-            self.parts.remove(&period);
+            self.events.close(period);
         }
+        let mut closed = None;
         if self.setup.settings.periods.iter().any(|name| name == period.kind().name()) {
             let mut report = summary::build(&self.store, &Span::of(period), None, &self.setup.provenance)?;
             report.previous_sha256 = self.store.last_closed(period.kind().name())?;
@@ -370,8 +388,10 @@ impl Writer {
             if self.setup.mode == Mode::Live {
                 remove_open(&directory, period);
             }
-            self.store.close(period, &Closed { version, sha256: format::hash_of(&sealed) })?;
+            closed = Some(Closed { version, sha256: format::hash_of(&sealed) });
         }
+        let manifest = manifest::write(&self.store, &directory, period, version)?;
+        self.store.close(period, closed.as_ref(), &manifest)?;
         self.open.remove(&period);
         self.closed_now.insert(period);
         Ok(())
@@ -410,33 +430,6 @@ impl Writer {
             }
         }
         Ok(())
-    }
-}
-
-/// `report-2012-06`, or `report-2012-06.c2` for the first correction.
-fn stem(period: Period, version: u32) -> String {
-    if version <= 1 { format!("report-{period}") } else { format!("report-{period}.c{version}") }
-}
-
-/// The period and version of a closed report's JSON file, by its name.
-pub fn parse_report_name(name: &str) -> Option<(Period, u32)> {
-    let middle = name.strip_prefix("report-")?.strip_suffix(".json")?;
-    match middle.split_once('.') {
-        Some((period, version)) => Some((period.parse().ok()?, version.strip_prefix('c')?.parse().ok()?)),
-        None => Some((middle.parse().ok()?, 1)),
-    }
-}
-
-/// `events-2012-06-30.jsonl`, then `events-2012-06-30.2.jsonl`.
-fn event_name(day: Period, part: u32) -> String {
-    if part <= 1 { format!("events-{day}.jsonl") } else { format!("events-{day}.{part}.jsonl") }
-}
-
-fn parse_event_name(name: &str) -> Option<(Period, u32)> {
-    let middle = name.strip_prefix("events-")?.strip_suffix(".jsonl")?;
-    match middle.split_once('.') {
-        Some((day, part)) => Some((day.parse().ok()?, part.parse().ok()?)),
-        None => Some((middle.parse().ok()?, 1)),
     }
 }
 

@@ -90,6 +90,8 @@ pub struct Flow<S> {
     pub last: Timestamp,
     /// Whether the three-way handshake was seen with the right acknowledgements.
     pub handshake: bool,
+    /// The only side that a segment was captured of, while it is the only one.
+    pub only: Option<Side>,
     /// Initial number of a SYN that would open a new conversation on these ports, until the server agrees.
     pub reopening: Option<u32>,
     /// What the consumer keeps.
@@ -124,6 +126,7 @@ impl<S: Default> Flow<S> {
             phase: Phase::Opening,
             last: Timestamp::default(),
             handshake: false,
+            only: Some(sender),
             reopening: None,
             state: S::default(),
             held: 0,
@@ -141,6 +144,11 @@ impl<S: Default> Flow<S> {
             Side::Client => &mut self.from_client,
             Side::Server => &mut self.from_server,
         }
+    }
+
+    /// Notes that a segment of that side was captured.
+    pub fn hear(&mut self, side: Side) {
+        self.only = self.only.filter(|only| *only == side);
     }
 
     /// What its packets prove of the client's address so far.
@@ -194,6 +202,7 @@ impl<S: Default> Flow<S> {
             server: self.server,
             initial,
             grade: self.grade(),
+            one_sided: self.only.is_some(),
             now,
         }
     }

@@ -270,9 +270,13 @@ impl Half {
         }
         let fresh = self.acknowledged.is_none_or(|known| distance(ack, known) > 0);
         if fresh {
+            let covers_data = self.covers_data(ack);
             self.acknowledged = Some(ack);
             self.answered |= distance(ack, self.first) > 0 && distance(self.next, self.first) > 0;
-            counters.count(Counter::AcksSeen);
+            // Those of a SYN or FIN alone tell nothing of data that was lost: counted in, they would make losses look small.
+            if covers_data {
+                counters.count(Counter::AcksSeen);
+            }
             // One past the end acknowledges the FIN, which is no data.
             if distance(ack, self.next) > 1 {
                 self.missing_since = self.missing_since.or(Some(time));
@@ -280,6 +284,13 @@ impl Half {
             }
         }
         fresh
+    }
+
+    /// Whether an acknowledgement covers bytes of data that none before it covered.
+    fn covers_data(&self, ack: u32) -> bool {
+        let from = self.acknowledged.filter(|known| distance(*known, self.first) > 0).unwrap_or(self.first);
+        let to = self.end.filter(|end| distance(ack, *end) > 0).unwrap_or(ack);
+        distance(to, from) > 0
     }
 
     /// The bytes that are missing for good: the receiver has them, and they did not arrive here within
@@ -394,6 +405,22 @@ mod tests {
         assert_eq!(half.lost(Timestamp(1_000), 1_000), Some(10));
         half.advance(10);
         assert!(half.ready().is_some());
+    }
+
+    #[test]
+    fn only_acknowledgements_of_data_tell_a_share_of_losses() {
+        let mut half = Half::default();
+        let mut counters = Counters::default();
+        half.start(0);
+        assert!(half.acknowledge(1, Timestamp(0), &mut counters), "the SYN");
+        assert_eq!(counters.value(Counter::AcksSeen), 0);
+        half.arrive(1, b"data", Intake { time: Timestamp(0), room: ROOM, counters: &mut counters });
+        half.advance(4);
+        assert!(half.acknowledge(5, Timestamp(0), &mut counters));
+        assert!(!half.acknowledge(5, Timestamp(0), &mut counters));
+        half.finish(5);
+        assert!(half.acknowledge(6, Timestamp(0), &mut counters), "the FIN");
+        assert_eq!((counters.value(Counter::AcksSeen), counters.value(Counter::AcksOfGaps)), (1, 0));
     }
 
     proptest::proptest! {

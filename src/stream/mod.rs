@@ -36,6 +36,8 @@ pub struct View {
     pub initial: (u32, u32),
     /// Grade of origin evidence so far.
     pub grade: Grade,
+    /// Whether only one direction was captured so far.
+    pub one_sided: bool,
     /// Packet time of the call.
     pub now: Timestamp,
 }

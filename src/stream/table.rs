@@ -293,6 +293,7 @@ impl<C: Consumer> Step<'_, C> {
         if repeated_syn {
             return;
         }
+        self.flow.hear(side);
         self.flow.shake(segment, side);
         if !segment.payload.is_empty() {
             self.flow.half(side).pick_up(begin);

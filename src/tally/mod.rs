@@ -8,8 +8,9 @@ use std::sync::Arc;
 use crate::model::attempt::AttemptId;
 use crate::model::class::Class;
 use crate::model::grade::Grade;
+use crate::model::origin::Infrastructure;
 use crate::model::period::Period;
-use crate::model::place::{Place, Sector, SourceKey};
+use crate::model::place::{Country, Place, Sector, SourceKey, SourcePrefix};
 use crate::model::progress::Counters;
 use crate::model::time::{Hour, Timestamp};
 
@@ -43,6 +44,10 @@ pub struct Sums {
     pub sessions: u64,
     /// Incidents that began with an attempt of this row.
     pub incidents: u64,
+    /// Of the attempts, those whose country a second database was asked for and knew.
+    pub compared: u64,
+    /// Of these, those that it puts elsewhere.
+    pub disputed: u64,
 }
 
 impl Sums {
@@ -51,16 +56,62 @@ impl Sums {
         self.attempts = self.attempts.saturating_add(other.attempts);
         self.sessions = self.sessions.saturating_add(other.sessions);
         self.incidents = self.incidents.saturating_add(other.incidents);
+        self.compared = self.compared.saturating_add(other.compared);
+        self.disputed = self.disputed.saturating_add(other.disputed);
     }
 }
+
+/// An incident that may go on: its source, class and site, its last attempt, its campaign.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct OpenIncident {
+    /// The source.
+    pub source: SourceKey,
+    /// Class of its attempts.
+    pub class: Class,
+    /// Site.
+    pub site: Arc<str>,
+    /// Time of the last attempt.
+    pub last: Timestamp,
+    /// Campaign.
+    pub campaign: CampaignId,
+}
+
+/// Number of a campaign: a hash of what its attempts have in common. 0 is none.
+#[derive(Clone, Copy, Debug, Default, Eq, Hash, Ord, PartialEq, PartialOrd)]
+pub struct CampaignId(pub u64);
+
+/// Incidents that share a fingerprint: what they have in common.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct Campaign {
+    /// Its number.
+    pub id: CampaignId,
+    /// Class of the attempts that begin its incidents.
+    pub class: Class,
+    /// Their first rule.
+    pub rule: Arc<str>,
+    /// What the client says it is, numbers left out.
+    pub client: Box<str>,
+    /// What it sends, numbers left out.
+    pub payload: Box<str>,
+}
+
+/// Rows of sources between two snapshots. The reporter takes a snapshot twice a second; only while it cannot write do so many
+/// come together, and 65,536 rows are some 20 MB.
+const SOURCES_MAX: usize = 65_536;
+/// Identities between two snapshots: 16 MB.
+const IDS_MAX: usize = 1 << 20;
+/// Campaigns described between two snapshots: 4 MB at most.
+const CAMPAIGNS_MAX: usize = 8_192;
+/// Names of autonomous systems between two snapshots; more are not in use (some 80,000 are routed).
+const SYSTEMS_MAX: usize = 131_072;
 
 /// One source's row of a day.
 #[derive(Clone, Debug, Eq, Hash, Ord, PartialEq, PartialOrd)]
 pub struct SourceDay {
     /// Day (a period of kind day).
     pub day: Period,
-    /// The source.
-    pub source: SourceKey,
+    /// The source and the prefix it is tallied by once addresses are gone; none for the remainder of too many.
+    pub source: Option<(SourceKey, SourcePrefix)>,
     /// Where it is.
     pub place: Place,
     /// Its autonomous system, where a database tells.
@@ -73,6 +124,10 @@ pub struct SourceDay {
     pub site: Arc<str>,
     /// Whether it counts in the headline.
     pub headline: bool,
+    /// Campaign of the incident.
+    pub campaign: CampaignId,
+    /// The row of the statement it falls in.
+    pub sector: Sector,
 }
 
 /// What is added up for a source's row.
@@ -82,6 +137,34 @@ pub struct SourceSums {
     pub sums: Sums,
     /// First and last attempt.
     pub seen: (Timestamp, Timestamp),
+    /// The hours of the day in which it acted, a bit each.
+    pub hours: u32,
+    /// The country that the address block is registered in.
+    pub registered: Option<Country>,
+    /// Infrastructure class of the source.
+    pub infrastructure: Option<Infrastructure>,
+}
+
+impl SourceSums {
+    /// One time of nothing.
+    pub const fn at(time: Timestamp) -> Self {
+        Self {
+            sums: Sums { attempts: 0, sessions: 0, incidents: 0, compared: 0, disputed: 0 },
+            seen: (time, time),
+            hours: 1 << time.hour().0.rem_euclid(24),
+            registered: None,
+            infrastructure: None,
+        }
+    }
+
+    /// Adds `other`.
+    pub fn add(&mut self, other: &Self) {
+        self.sums.add(other.sums);
+        self.seen = (self.seen.0.min(other.seen.0), self.seen.1.max(other.seen.1));
+        self.hours |= other.hours;
+        self.registered = other.registered.or(self.registered);
+        self.infrastructure = other.infrastructure.or(self.infrastructure);
+    }
 }
 
 /// Where a rule hits: the path of a site, and the place in the request.
@@ -149,8 +232,10 @@ pub struct HourWatch {
 pub struct Event {
     /// The attempt as it crossed the channel.
     pub attempt: Box<crate::model::attempt::Attempt>,
-    /// Its attributed client (the peer, unless a trusted proxy named another).
+    /// Its attributed client (the peer, unless a trusted proxy named another), as it is written.
     pub client: std::net::IpAddr,
+    /// Whether it is not its address that is written.
+    pub hidden: bool,
     /// Grade after the proxy headers were weighed.
     pub grade: Grade,
     /// Site name.
@@ -166,6 +251,10 @@ pub struct Snapshot {
     pub rows: HashMap<TallyKey, Sums>,
     /// Source rows.
     pub sources: HashMap<SourceDay, SourceSums>,
+    /// Campaigns of incidents that began.
+    pub campaigns: HashMap<CampaignId, Campaign>,
+    /// Names of autonomous systems that were met.
+    pub systems: HashMap<u32, Arc<str>>,
     /// Endpoints that many clean clients hit.
     pub endpoints: HashMap<Endpoint, EndpointSums>,
     /// Frames of attempts.
@@ -176,6 +265,14 @@ pub struct Snapshot {
     pub events: Vec<Event>,
     /// Identities counted, with the second of their attempt.
     pub ids: Vec<(AttemptId, i64)>,
+    /// Spans of time that were observed and are in `watch`.
+    pub spans: Vec<(Timestamp, Timestamp)>,
+    /// Month that the key of pseudonyms began with.
+    pub pseudonym_month: Option<Period>,
+    /// Identities that were not kept: a second sighting in a later run would count again.
+    pub ids_shed: u64,
+    /// Attempts whose source is not known any more, because there were too many rows between two snapshots.
+    pub sources_spilled: u64,
     /// Event lines shed since the last snapshot because reporting lagged behind.
     pub events_shed: u64,
     /// Attempts whose period was closed before they were judged; they count in the open one.
@@ -192,12 +289,38 @@ impl Snapshot {
         self.rows.entry(key).or_default().add(sums);
     }
 
-    /// Adds to a source's row and widens its span.
-    pub fn add_source(&mut self, key: SourceDay, time: Timestamp, sums: Sums) {
-        let entry =
-            self.sources.entry(key).or_insert(SourceSums { sums: Sums::default(), seen: (time, time) });
-        entry.sums.add(sums);
-        entry.seen = (entry.seen.0.min(time), entry.seen.1.max(time));
+    /// Adds to a source's row and widens its span. Where there are too many rows, to the remainder of its country.
+    pub fn add_source(&mut self, key: SourceDay, sums: &SourceSums) {
+        let key = if self.sources.len() < SOURCES_MAX || self.sources.contains_key(&key) {
+            key
+        } else {
+            self.sources_spilled = self.sources_spilled.saturating_add(sums.sums.attempts);
+            SourceDay { source: None, asn: None, campaign: CampaignId(0), ..key }
+        };
+        self.sources.entry(key).or_insert(SourceSums::at(sums.seen.0)).add(sums);
+    }
+
+    /// Notes an identity, with the second of its attempt. Of too many the later ones are not kept for the next run.
+    pub fn add_id(&mut self, id: AttemptId, second: i64) {
+        if self.ids.len() < IDS_MAX {
+            self.ids.push((id, second));
+        } else {
+            self.ids_shed += 1;
+        }
+    }
+
+    /// Describes a campaign; of too many only the number is known.
+    pub fn add_campaign(&mut self, campaign: Campaign) {
+        if self.campaigns.len() < CAMPAIGNS_MAX {
+            self.campaigns.insert(campaign.id, campaign);
+        }
+    }
+
+    /// Notes the name of an autonomous system.
+    pub fn add_system(&mut self, asn: u32, org: &Arc<str>) {
+        if self.systems.len() < SYSTEMS_MAX {
+            self.systems.entry(asn).or_insert_with(|| Arc::clone(org));
+        }
     }
 
     /// Adds to an endpoint's row.
@@ -218,6 +341,10 @@ impl Snapshot {
 
     /// Adds observed time, split at hours.
     pub fn add_observed(&mut self, from: Timestamp, to: Timestamp) {
+        match self.spans.last_mut() {
+            Some((_, last)) if *last == from => *last = to,
+            _ => self.spans.push((from, to)),
+        }
         let mut at = from;
         while at < to {
             let end = at.hour().end().min(to);
@@ -240,6 +367,8 @@ impl Snapshot {
             + self.watch.len()
             + self.endpoints.len()
             + self.frames.len()
+            + self.campaigns.len()
+            + self.systems.len()
     }
 
     /// Whether nothing was counted.

@@ -97,18 +97,27 @@ pub struct Daemon {
     log: mpsc::Receiver<String>,
     heard: Vec<String>,
     output: mpsc::Receiver<String>,
-    notifications: UnixDatagram,
+    notifications: mpsc::Receiver<String>,
 }
 
 impl Daemon {
     /// Starts one on an interface of the bed's gateway and waits until it says that it is ready.
     pub fn start(bed: &Bed, home: &Home, interface: &str) -> Self {
+        Self::begin(bed, home, &["-i", interface])
+    }
+
+    /// The same on the interfaces that its settings name.
+    pub fn start_as_set(bed: &Bed, home: &Home) -> Self {
+        Self::begin(bed, home, &[])
+    }
+
+    fn begin(bed: &Bed, home: &Home, options: &[&str]) -> Self {
         let socket = home.path("notify.sock");
         _ = std::fs::remove_file(&socket);
         let notifications = UnixDatagram::bind(&socket).expect("a socket");
-        notifications.set_read_timeout(Some(START_PATIENCE)).expect("a time-out");
+        let notifications = datagrams(notifications);
         let mut command = bed.command("gateway", env!("CARGO_BIN_EXE_gatewatch"));
-        command.args(["run", "-i", interface, "-c"]).arg(home.settings()).env("NOTIFY_SOCKET", &socket);
+        command.arg("run").args(options).arg("-c").arg(home.settings()).env("NOTIFY_SOCKET", &socket);
         let mut child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().expect("the daemon");
         let log = lines(child.stderr.take().expect("piped"));
         let output = lines(child.stdout.take().expect("piped"));
@@ -119,10 +128,9 @@ impl Daemon {
 
     /// Waits for a notification that holds `text`.
     pub fn await_notification(&mut self, text: &str) {
-        let mut buffer = [0; 4_096];
         loop {
-            match self.notifications.recv(&mut buffer) {
-                Ok(length) if String::from_utf8_lossy(&buffer[..length]).contains(text) => return,
+            match self.notifications.recv_timeout(START_PATIENCE) {
+                Ok(heard) if heard.contains(text) => return,
                 Ok(_) => {}
                 Err(error) => {
                     self.heard.extend(self.log.try_iter());
@@ -202,6 +210,20 @@ fn lines(from: impl std::io::Read + Send + 'static) -> mpsc::Receiver<String> {
     thread::spawn(move || {
         for line in BufReader::new(from).lines().map_while(Result::ok) {
             if sender.send(line).is_err() {
+                break;
+            }
+        }
+    });
+    receiver
+}
+
+/// What arrives at a socket. It is read all the time, as a service manager does: a full one would hold the daemon up.
+fn datagrams(from: UnixDatagram) -> mpsc::Receiver<String> {
+    let (sender, receiver) = mpsc::channel();
+    thread::spawn(move || {
+        let mut buffer = [0; 4_096];
+        while let Ok(length) = from.recv(&mut buffer) {
+            if sender.send(String::from_utf8_lossy(&buffer[..length]).into_owned()).is_err() {
                 break;
             }
         }

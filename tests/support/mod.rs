@@ -1,8 +1,10 @@
 //! What the tests of the built binary share: the generator, the sensor, the bed.
 
 pub mod bed;
+pub mod compare;
 pub mod container;
 pub mod daemon;
 pub mod generator;
 pub mod sensor;
 pub mod talk;
+pub mod year;

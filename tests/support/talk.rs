@@ -33,7 +33,9 @@ retransmitted_percent = 0
 reordered_percent = 0
 "#;
 
+/// The site of the plan, for clients of each family.
 const SERVER: &str = "203.0.113.10:80";
+const SERVER_SIX: &str = "[2001:db8:2::10]:80";
 
 /// A part of the client's stream: where it begins, and its bytes.
 pub type Part = (usize, Vec<u8>);
@@ -44,7 +46,7 @@ fn segment((from, to): (SocketAddr, SocketAddr), (seq, ack): (u32, u32), flags: 
 
 /// A whole conversation in which the client sends `parts` in this order; `length` is that of its stream.
 pub fn conversation(client: SocketAddr, parts: &[Part], length: usize, reply: &[u8]) -> Vec<Vec<u8>> {
-    let server: SocketAddr = SERVER.parse().unwrap();
+    let server: SocketAddr = if client.is_ipv6() { SERVER_SIX } else { SERVER }.parse().unwrap();
     let (ours, theirs) = (1_000_u32, 9_000_u32);
     let (up, down) = ((client, server), (server, client));
     let (end, last) = (ours + 1 + length as u32, theirs + 1 + reply.len() as u32);

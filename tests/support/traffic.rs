@@ -1,7 +1,9 @@
 //! traffic: writes the capture of a plan to standard output.
 //!
 //! ```text
-//! traffic [--plan 2012|2012-small|demo|FILE] [--link ethernet|null|raw|sll|sll2|vlan]
+//! traffic [--plan 2012|2012-small|2012-hard|2012-hard-small|demo|FILE] [--link ethernet|null|raw|sll|sll2|vlan]
+//! traffic [--plan …] --part N      only what was captured before (1) or after (2) the plan's outage
+//! traffic [--plan …] --parts       the numbers of the parts
 //! traffic [--plan …] --expect      the counts that must come out, as JSON
 //! traffic [--plan …] --settings    the gatewatch.toml that names the plan's sites and home
 //! traffic [--plan …] --judge FILE  compares a report's JSON with the plan; ends with 1 where they differ
@@ -20,7 +22,7 @@ mod generator;
 use std::io::{BufWriter, ErrorKind, Write};
 use std::process::ExitCode;
 
-use generator::capture::write_plan;
+use generator::capture::{write_plan, write_slots};
 use generator::expect::Expected;
 use generator::frames::Link;
 use generator::judge::differences;
@@ -30,6 +32,8 @@ enum Output {
     Capture(Link),
     Expected,
     Judgement(String),
+    Part(usize),
+    Parts,
     Settings,
 }
 
@@ -53,10 +57,15 @@ fn arguments() -> Result<(Plan, Output), String> {
             "--link" => output = Output::Capture(link(&words.next().unwrap_or_default())?),
             "--expect" => output = Output::Expected,
             "--judge" => output = Output::Judgement(words.next().ok_or("--judge needs a report")?),
+            "--part" => {
+                let number = words.next().and_then(|word| word.parse().ok());
+                output = Output::Part(number.ok_or("--part needs a number")?);
+            }
+            "--parts" => output = Output::Parts,
             "--settings" => output = Output::Settings,
             other => {
                 return Err(format!(
-                    "{other:?} is not an option: --plan NAME, --link TYPE, --expect, --settings, --judge FILE"
+                    "{other:?} is not an option: --plan NAME, --link TYPE, --part N, --parts, --expect, --settings, --judge FILE"
                 ));
             }
         }
@@ -74,6 +83,15 @@ fn run(plan: &Plan, output: &Output) -> Result<(), String> {
     let out = BufWriter::with_capacity(1 << 20, std::io::stdout().lock());
     let written = match output {
         Output::Capture(link) => write_plan(plan, *link, out).map(drop),
+        Output::Part(number) => {
+            let part = plan.parts().into_iter().nth(number.wrapping_sub(1));
+            let part = part.ok_or_else(|| format!("the plan has no part {number}"))?;
+            write_slots(plan, Link::Ethernet, |slot| part.contains(&slot), out).map(drop)
+        }
+        Output::Parts => {
+            let numbers: Vec<String> = (1..=plan.parts().len()).map(|number| number.to_string()).collect();
+            print(out, &numbers.join(" "))
+        }
         Output::Expected => {
             print(out, &serde_json::to_string_pretty(&Expected::of(plan)).unwrap_or_default())
         }

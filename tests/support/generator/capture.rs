@@ -5,13 +5,15 @@ use std::io::{self, Write};
 use super::conversation::Timed;
 use super::frames::Link;
 use super::plan::Plan;
-use super::schedule::Schedule;
+use super::schedule::{Captured, Schedule, Slot};
 
 /// Writes a capture file.
 #[derive(Debug)]
 pub struct CaptureWriter<W> {
     out: W,
     link: Link,
+    /// Times of the first and the last packet.
+    watched: Option<(u64, u64)>,
 }
 
 impl<W: Write> CaptureWriter<W> {
@@ -21,12 +23,24 @@ impl<W: Write> CaptureWriter<W> {
         for word in words {
             out.write_all(&word.to_le_bytes())?;
         }
-        Ok(Self { out, link })
+        Ok(Self { out, link, watched: None })
     }
 
     /// Writes one packet.
-    pub fn write(&mut self, (time, packet): &Timed) -> io::Result<()> {
-        let header = self.link.header(packet);
+    pub fn write(&mut self, timed: &Timed) -> io::Result<()> {
+        self.write_as(self.link, timed)
+    }
+
+    /// Writes one packet as it was captured. The other port of a mirror tags its frames where the link has tags.
+    pub fn write_captured(&mut self, captured: &Captured) -> io::Result<()> {
+        let is_tagged = captured.again && self.link == Link::Ethernet;
+        self.write_as(if is_tagged { Link::Vlan } else { self.link }, &captured.timed)
+    }
+
+    /// Writes one packet behind another header of the same link type: with a VLAN tag, say.
+    pub fn write_as(&mut self, link: Link, (time, packet): &Timed) -> io::Result<()> {
+        self.watched = Some((self.watched.map_or(*time, |(first, _)| first), *time));
+        let header = link.header(packet);
         let length = (header.len() + packet.len()) as u32;
         let words = [(time / 1_000_000) as u32, (time % 1_000_000) as u32, length, length];
         for word in words {
@@ -36,6 +50,11 @@ impl<W: Write> CaptureWriter<W> {
         self.out.write_all(packet)
     }
 
+    /// Microseconds since 1970 of the first and the last packet; what lies between was observed.
+    pub const fn watched(&self) -> Option<(u64, u64)> {
+        self.watched
+    }
+
     /// Ends the file.
     pub fn end(mut self) -> io::Result<W> {
         self.out.flush()?;
@@ -43,13 +62,29 @@ impl<W: Write> CaptureWriter<W> {
     }
 }
 
-/// Writes the whole capture of a plan, an hour at a time.
+/// Writes the whole capture of a plan; hours of an outage are left out.
 pub fn write_plan<W: Write>(plan: &Plan, link: Link, out: W) -> io::Result<W> {
+    let parts = plan.parts();
+    write_slots(plan, link, |slot| parts.iter().any(|part| part.contains(&slot)), out)
+}
+
+/// Writes the hours that are `wanted`, an hour at a time.
+pub fn write_slots<W: Write>(
+    plan: &Plan,
+    link: Link,
+    wanted: impl Fn(Slot) -> bool,
+    out: W,
+) -> io::Result<W> {
     let mut schedule = Schedule::of(plan);
     let mut writer = CaptureWriter::begin(out, link)?;
     for slot in schedule.slots() {
-        for packet in schedule.packets(slot) {
-            writer.write(&packet)?;
+        if wanted(slot) {
+            for captured in schedule.captured(slot) {
+                writer.write_captured(&captured)?;
+            }
+        } else {
+            // Made all the same: the ports of later conversations depend on it.
+            schedule.conversations(slot);
         }
     }
     writer.end()

@@ -1,6 +1,6 @@
 //! One TCP conversation, from SYN to FIN, as packets with times.
 
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 
 use pnet::packet::tcp::TcpFlags;
 
@@ -18,6 +18,21 @@ pub struct Exchange {
     pub reply: Vec<u8>,
     /// What it is, if it is an attack.
     pub attack: Option<Kind>,
+    /// The one class of such an attack.
+    pub class: &'static str,
+    /// Who is to be taken for its sender.
+    pub sender: Sender,
+}
+
+/// Who is to be taken for the sender of a request.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum Sender {
+    /// The peer is a trusted proxy that names this client.
+    Named(IpAddr),
+    /// The peer is a trusted proxy that names nobody.
+    Nameless,
+    /// The peer of the conversation.
+    Peer,
 }
 
 /// How much of a conversation takes place.
@@ -61,6 +76,15 @@ pub const DURATION_MAX_MICROS: u64 = 30_000_000;
 impl Conversation {
     /// Its packets in order of time.
     pub fn packets(&self, shape: &Shape) -> Vec<Timed> {
+        self.talk(shape).packets
+    }
+
+    /// When the first byte of each request was captured.
+    pub fn request_times(&self, shape: &Shape) -> Vec<u64> {
+        self.talk(shape).begun
+    }
+
+    fn talk(&self, shape: &Shape) -> Talk<'_> {
         let mut talk = Talk::new(self);
         match self.course {
             Course::LoneSyn => talk.send(Side::Client, TcpFlags::SYN, &[]),
@@ -69,6 +93,7 @@ impl Conversation {
                 talk.heard.client = talk.random.next() as u32;
                 for exchange in &self.exchanges {
                     talk.wait(1_000, 90_000);
+                    talk.begun.push(talk.time);
                     talk.data(Side::Client, &exchange.request);
                 }
             }
@@ -78,7 +103,7 @@ impl Conversation {
                 talk.finish();
             }
         }
-        talk.packets
+        talk
     }
 
     fn exchange(&self, talk: &mut Talk<'_>, shape: &Shape) {
@@ -132,6 +157,8 @@ struct Talk<'c> {
     heard: Pair,
     number: u16,
     packets: Vec<Timed>,
+    /// When the first byte of each request was captured.
+    begun: Vec<u64>,
 }
 
 impl<'c> Talk<'c> {
@@ -150,6 +177,7 @@ impl<'c> Talk<'c> {
             heard,
             number,
             packets: Vec::new(),
+            begun: Vec::new(),
         }
     }
 
@@ -179,9 +207,13 @@ impl<'c> Talk<'c> {
         let first = self.packets.len();
         self.data(Side::Client, bytes);
         let several = self.packets.len() - first > 1;
-        if several && self.random.chance(shape.reordered_percent) {
+        let swapped = several && self.random.chance(shape.reordered_percent);
+        if swapped {
             self.swap_times(first);
         }
+        // Of two packets that changed places the first byte is in the later one.
+        let opening = if swapped && self.packets.len() - first == 2 { first + 1 } else { first };
+        self.begun.extend(self.packets.get(opening).map(|(time, _)| *time));
         if self.random.chance(shape.retransmitted_percent) {
             let again = first + self.random.below((self.packets.len() - first) as u64) as usize;
             let copy = self.packets.get(again).map(|(_, packet)| packet.clone()).unwrap_or_default();

@@ -65,6 +65,11 @@ impl Space {
         SPACES.iter().find(|space| space.country == country)
     }
 
+    /// Its networks as text.
+    pub fn networks(&self) -> [String; 2] {
+        [format!("{}/{}", self.v4.0, self.v4.1), format!("{}/{}", self.v6.0, self.v6.1)]
+    }
+
     /// Whether an address lies in this row's space.
     pub fn holds(&self, address: IpAddr) -> bool {
         match address {

@@ -1,11 +1,13 @@
 //! What must come out, worked out from the plan's own numbers and without a packet or any of gatewatch.
 
 use std::collections::BTreeMap;
+use std::ops::Range;
 
 use serde::Serialize;
 
-use super::plan::{Plan, Stream, apportion};
-use super::schedule::{Schedule, kind_of};
+use super::payloads::Kind;
+use super::plan::{Plan, Stream};
+use super::schedule::{Schedule, Slot, kind_of};
 
 /// The counts that a plan stands for.
 #[derive(Debug, Default, Serialize)]
@@ -18,6 +20,14 @@ pub struct Expected {
     pub domestic: u64,
     /// Those whose source could be forged.
     pub not_provable: u64,
+    /// Those through a trusted proxy that named no client.
+    pub behind_proxies: u64,
+    /// Attack requests that no built-in rule knows.
+    pub unjudged: u64,
+    /// Attempts that the tap missed in an outage.
+    pub attempts_lost: u64,
+    /// Hours in which the tap captured nothing.
+    pub hours_lost: u64,
     /// Honest requests.
     pub benign: u64,
     /// Lone SYN segments.
@@ -35,48 +45,70 @@ pub struct Expected {
 }
 
 impl Expected {
-    /// Of a plan.
+    /// Of a plan, as the built-in rules and the database that the plan's addresses were chosen by see it.
     pub fn of(plan: &Plan) -> Self {
+        let schedule = Schedule::of(plan);
         let mut expected = Self {
-            months: Schedule::of(plan)
-                .months()
-                .iter()
-                .map(|month| month.first.strftime("%Y-%m").to_string())
-                .collect(),
-            benign: plan.noise.benign,
-            forged_syns: plan.noise.forged_syns,
-            not_provable: plan.noise.forged_requests,
+            months: schedule.months().iter().map(|month| month.first.strftime("%Y-%m").to_string()).collect(),
+            countries: plan.attempts.keys().map(|code| (code.clone(), 0)).collect(),
             overseas_by_month: vec![0; plan.trend.len()],
             ..Self::default()
         };
-        for (number, (stream, total)) in plan.streams().into_iter().enumerate() {
-            match stream {
-                Stream::Attack(space) => expected.add_country(plan, space.country, total),
-                Stream::ForgedRequest => {}
-                Stream::Benign | Stream::ForgedSyn => continue,
-            }
-            for index in 0..total {
-                let class = kind_of(plan, number, index).classes().first().copied().unwrap_or_default();
-                *expected.classes.entry(class.to_owned()).or_default() += 1;
+        let parts = plan.parts();
+        for slot in schedule.slots() {
+            let is_captured = parts.iter().any(|part| part.contains(&slot));
+            expected.hours_lost += u64::from(!is_captured);
+            for number in 0..plan.streams().len() {
+                let Some((stream, range)) = schedule.range(number, slot) else { continue };
+                if is_captured {
+                    expected.add(plan, (stream, number), (slot, range));
+                } else if stream.is_attack() {
+                    expected.attempts_lost +=
+                        range.filter(|index| kind_of(plan, number, *index).is_built_in()).count() as u64;
+                }
             }
         }
         expected.overseas_monthly_mean = expected.overseas as f64 / plan.trend.len() as f64;
+        let abroad = expected.countries.iter().filter(|(code, _)| **code != plan.home);
+        if let Some((code, most)) = abroad.max_by_key(|(_, count)| **count) {
+            expected.top = (code.clone(), *most as f64 / expected.overseas as f64);
+        }
         expected
     }
 
-    fn add_country(&mut self, plan: &Plan, country: &str, total: u64) {
-        self.countries.insert(country.to_owned(), total);
-        if country == plan.home {
-            self.domestic += total;
-            return;
+    fn add(&mut self, plan: &Plan, (stream, number): (Stream, usize), (slot, range): (Slot, Range<u64>)) {
+        match stream {
+            Stream::Benign => self.benign += range.end - range.start,
+            Stream::ForgedSyn => self.forged_syns += range.end - range.start,
+            Stream::Attack(_) | Stream::ForgedRequest | Stream::Nameless => {
+                for kind in range.map(|index| kind_of(plan, number, index)) {
+                    if kind.is_built_in() {
+                        self.add_attempt(plan, stream, (slot, kind));
+                    } else {
+                        self.unjudged += 1;
+                    }
+                }
+            }
         }
-        self.overseas += total;
-        for (sum, part) in self.overseas_by_month.iter_mut().zip(apportion(total, &plan.trend)) {
-            *sum += part;
-        }
-        let abroad = plan.attempts.iter().filter(|(code, _)| **code != plan.home);
-        if let Some((code, most)) = abroad.max_by_key(|(_, count)| **count) {
-            self.top = (code.clone(), *most as f64 / self.overseas as f64);
+    }
+
+    fn add_attempt(&mut self, plan: &Plan, stream: Stream, (slot, kind): (Slot, Kind)) {
+        let class = kind.classes().first().copied().unwrap_or_default();
+        *self.classes.entry(class.to_owned()).or_default() += 1;
+        match stream {
+            Stream::Attack(space) => {
+                *self.countries.entry(space.country.to_owned()).or_default() += 1;
+                if space.country == plan.home {
+                    self.domestic += 1;
+                    return;
+                }
+                self.overseas += 1;
+                if let Some(sum) = self.overseas_by_month.get_mut(slot.month) {
+                    *sum += 1;
+                }
+            }
+            Stream::Nameless => self.behind_proxies += 1,
+            _ => self.not_provable += 1,
         }
     }
 }

@@ -10,5 +10,7 @@ pub mod frames;
 pub mod judge;
 pub mod payloads;
 pub mod plan;
+pub mod proxied;
 pub mod random;
+pub mod recount;
 pub mod schedule;

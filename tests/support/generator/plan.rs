@@ -2,11 +2,13 @@
 
 use std::collections::BTreeMap;
 use std::net::{Ipv4Addr, Ipv6Addr};
+use std::ops::Range;
 
 use serde::Deserialize;
 
 use super::countries::Space;
 use super::payloads::Kind;
+use super::schedule::Slot;
 
 /// A plan.
 #[derive(Clone, Debug, Deserialize)]
@@ -30,6 +32,10 @@ pub struct Plan {
     pub noise: Noise,
     /// How conversations look.
     pub shape: Shape,
+    /// Reverse proxies of the operator, and clients that pretend to be one.
+    pub proxied: Option<Proxied>,
+    /// When the tap captured nothing.
+    pub outage: Option<Outage>,
 }
 
 /// A protected site.
@@ -73,21 +79,73 @@ pub struct Shape {
     pub retransmitted_percent: u64,
     /// Percentage of requests of several segments whose segments arrive out of order.
     pub reordered_percent: u64,
+    /// Percentage of conversations of which every packet is captured twice, as by a mirror of both directions.
+    #[serde(default)]
+    pub duplicated_percent: u64,
+    /// Percentage of attack conversations that come from the one source of their country which is busy for six hours.
+    #[serde(default)]
+    pub burst_percent: u64,
+}
+
+/// Clients behind reverse proxies, and clients that lie about it.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Proxied {
+    /// The operator's proxies over IPv4, which gatewatch is told to trust; two at least, for chains.
+    pub v4: Vec<Ipv4Addr>,
+    /// Those over IPv6.
+    pub v6: Vec<Ipv6Addr>,
+    /// Percentage of attack conversations that come through one of them, which names the client.
+    pub named_percent: u64,
+    /// Percentage of the other attack conversations whose client forges what only a proxy may say.
+    pub forged_percent: u64,
+    /// Attack requests that come through one of them, which names no usable client.
+    pub nameless: u64,
+}
+
+/// A stretch within one month in which nothing was captured.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Outage {
+    /// Month of the plan, from 0.
+    pub month: usize,
+    /// Day of the month, from 1.
+    pub day: u64,
+    /// Hour of the day at which it begins.
+    #[serde(default)]
+    pub hour: u64,
+    /// Its length.
+    pub hours: u64,
+}
+
+impl Outage {
+    /// First hour of it, and first hour after.
+    pub fn slots(&self) -> Range<Slot> {
+        let first = (self.day - 1) * 24 + self.hour;
+        let at = |hour| Slot { month: self.month, hour };
+        at(first)..at(first + self.hours)
+    }
 }
 
 const FULL_YEAR: &str = include_str!("../plans/2012.toml");
+const HARD_YEAR: &str = include_str!("../plans/2012-hard.toml");
 const DEMO: &str = include_str!("../plans/demo.toml");
+/// The names of the built-in plans.
+pub const NAMES: &str = "2012, 2012-small, 2012-hard, 2012-hard-small, demo";
 
 impl Plan {
-    /// The plan of that name: `2012`, `2012-small`, `demo`, or a file.
+    /// The built-in plan of that name, or a file.
     pub fn named(name: &str) -> Result<Self, String> {
         match name {
             "2012" => Self::parse(FULL_YEAR),
             "2012-small" => Ok(Self::parse(FULL_YEAR)?.divided_by(48)),
+            "2012-hard" => Self::parse(HARD_YEAR),
+            "2012-hard-small" => Ok(Self::parse(HARD_YEAR)?.divided_by(96)),
             "demo" => Self::parse(DEMO),
-            file => Self::parse(&std::fs::read_to_string(file).map_err(|error| {
-                format!("{file}: {error}; a plan is 2012, 2012-small, demo or a TOML file")
-            })?),
+            file => Self::parse(
+                &std::fs::read_to_string(file)
+                    .map_err(|error| format!("{file}: {error}; a plan is {NAMES} or a TOML file"))?,
+            ),
         }
     }
 
@@ -101,13 +159,20 @@ impl Plan {
         {
             return Err(format!("no address space is known for country {country:?}; see countries.rs"));
         }
+        if plan.proxied.as_ref().is_some_and(|proxied| proxied.v4.len() < 2 || proxied.v6.is_empty()) {
+            return Err("[proxied] needs two addresses in v4 and one in v6 at least".to_owned());
+        }
+        if plan.outage.as_ref().is_some_and(|outage| outage.month >= plan.trend.len() || outage.day == 0) {
+            return Err("[outage] needs a month of the plan, from 0, and a day, from 1".to_owned());
+        }
         Ok(plan)
     }
 
     fn divided_by(mut self, divisor: u64) -> Self {
         let noise = &mut self.noise;
         let numbers = [&mut noise.benign, &mut noise.forged_syns, &mut noise.forged_requests];
-        for number in self.attempts.values_mut().chain(numbers) {
+        let nameless = self.proxied.as_mut().map(|proxied| &mut proxied.nameless);
+        for number in self.attempts.values_mut().chain(numbers).chain(nameless) {
             assert_eq!(*number % divisor, 0, "the plan of the year divides without remainder");
             *number /= divisor;
         }
@@ -122,17 +187,33 @@ impl Plan {
             (Stream::Benign, self.noise.benign),
             (Stream::ForgedSyn, self.noise.forged_syns),
             (Stream::ForgedRequest, self.noise.forged_requests),
+            (Stream::Nameless, self.proxied.as_ref().map_or(0, |proxied| proxied.nameless)),
         ];
         attacks.chain(noise).collect()
     }
 
-    /// The settings under which gatewatch sees the plan's sites and home.
+    /// The captured stretches: one, or those before and after the outage. Each is a capture file of its own.
+    pub fn parts(&self) -> Vec<Range<Slot>> {
+        let (first, end) = (Slot { month: 0, hour: 0 }, Slot { month: self.trend.len(), hour: 0 });
+        match &self.outage {
+            Some(outage) => vec![first..outage.slots().start, outage.slots().end..end],
+            None => vec![first..end],
+        }
+    }
+
+    /// The settings under which gatewatch sees the plan's sites, home and proxies.
     pub fn settings(&self) -> String {
         let sites = self.site.iter().map(|site| {
             let Site { name, v4, v6, .. } = site;
             format!("\n[[site]]\nname = {name:?}\naddresses = [\"{v4}\", \"{v6}\"]\nports = [80]\n")
         });
-        std::iter::once(format!("[origin]\nhome = [{:?}]\n", self.home)).chain(sites).collect()
+        let proxies: String = self.proxied.iter().fold(String::new(), |text, proxied| {
+            let v4 = proxied.v4.iter().map(|address| format!("\"{address}\""));
+            let v6 = proxied.v6.iter().map(|address| format!("\"{address}\""));
+            let list: Vec<String> = v4.chain(v6).collect();
+            format!("{text}trusted_proxies = [{}]\n", list.join(", "))
+        });
+        std::iter::once(format!("[origin]\nhome = [{:?}]\n{proxies}", self.home)).chain(sites).collect()
     }
 }
 
@@ -147,6 +228,15 @@ pub enum Stream {
     ForgedSyn,
     /// Blind requests without a handshake.
     ForgedRequest,
+    /// Attacks through a trusted proxy that names no usable client.
+    Nameless,
+}
+
+impl Stream {
+    /// Whether its requests are attacks.
+    pub const fn is_attack(self) -> bool {
+        matches!(self, Self::Attack(_) | Self::ForgedRequest | Self::Nameless)
+    }
 }
 
 /// `total` cut into parts by weight; the parts sum to `total` exactly.

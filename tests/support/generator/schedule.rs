@@ -6,19 +6,29 @@ use std::ops::Range;
 use jiff::civil::Date;
 use jiff::tz::TimeZone;
 
-use super::conversation::{Conversation, Course, DURATION_MAX_MICROS, Exchange, Timed};
+use super::conversation::{Conversation, Course, DURATION_MAX_MICROS, Exchange, Sender, Timed};
 use super::countries::SPACES;
 use super::payloads::{self, Kind};
 use super::plan::{Plan, Stream, apportion};
+use super::proxied;
 use super::random::Random;
 
 /// Where a request of a stream stands in time.
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+#[derive(Clone, Copy, Debug, Eq, Ord, PartialEq, PartialOrd)]
 pub struct Slot {
     /// Month of the plan, from 0.
     pub month: usize,
     /// Hour of the month, from 0.
     pub hour: u64,
+}
+
+/// A packet as the tap captured it.
+#[derive(Clone, Debug)]
+pub struct Captured {
+    /// Time and packet.
+    pub timed: Timed,
+    /// Whether it is the second sight of a packet, from the other port of a mirror.
+    pub again: bool,
 }
 
 /// A month of a plan.
@@ -44,6 +54,12 @@ pub struct Schedule<'p> {
 /// Requests of one conversation at most.
 const EXCHANGES_MAX: usize = 8;
 const HOUR_MICROS: u64 = 3_600_000_000;
+/// Requests of one kind in a row.
+const RUN_REQUESTS: u64 = 8;
+/// A burst of one source lasts so long; it divides a day.
+const BURST_HOURS: u64 = 6;
+/// A second sight may come after the packet that follows the first.
+const SECOND_SIGHT_MAX_MICROS: u64 = 120;
 
 impl<'p> Schedule<'p> {
     /// Lays a plan out.
@@ -72,12 +88,24 @@ impl<'p> Schedule<'p> {
 
     /// The packets of one hour in order of time.
     pub fn packets(&mut self, slot: Slot) -> Vec<Timed> {
-        let mut packets: Vec<Timed> = self
-            .conversations(slot)
-            .iter()
-            .flat_map(|conversation| conversation.packets(&self.plan.shape))
-            .collect();
-        packets.sort_by_key(|(time, _)| *time);
+        self.captured(slot).into_iter().map(|captured| captured.timed).collect()
+    }
+
+    /// The same, with what is known of their capture.
+    pub fn captured(&mut self, slot: Slot) -> Vec<Captured> {
+        let mut packets = Vec::new();
+        for conversation in self.conversations(slot) {
+            let mut random = Random::keyed(&[conversation.random.clone().next(), 5]);
+            let twice = random.chance(self.plan.shape.duplicated_percent);
+            for timed in conversation.packets(&self.plan.shape) {
+                if twice {
+                    let copy = (timed.0 + random.between(1, SECOND_SIGHT_MAX_MICROS), timed.1.clone());
+                    packets.push(Captured { timed: copy, again: true });
+                }
+                packets.push(Captured { timed, again: false });
+            }
+        }
+        packets.sort_by_key(|captured| captured.timed.0);
         packets
     }
 
@@ -96,8 +124,8 @@ impl<'p> Schedule<'p> {
         all
     }
 
-    /// Which requests of a stream fall into an hour: an even spread, each stream from an hour of its own.
-    fn range(&self, number: usize, slot: Slot) -> Option<(Stream, Range<u64>)> {
+    /// Which requests of stream `number` fall into an hour: an even spread, each stream from an hour of its own.
+    pub fn range(&self, number: usize, slot: Slot) -> Option<(Stream, Range<u64>)> {
         let (stream, by_month) = self.streams.get(number)?;
         let count = *by_month.get(slot.month)?;
         let hours = self.months.get(slot.month)?.hours;
@@ -113,7 +141,7 @@ impl<'p> Schedule<'p> {
         let at = range.start;
         let mut random = Random::keyed(&[plan.seed, number as u64, at, 1]);
         let course = match stream {
-            Stream::Attack(_) | Stream::Benign => Course::Full,
+            Stream::Attack(_) | Stream::Benign | Stream::Nameless => Course::Full,
             Stream::ForgedRequest => Course::Blind,
             Stream::ForgedSyn => Course::LoneSyn,
         };
@@ -135,7 +163,29 @@ impl<'p> Schedule<'p> {
             _ => (at..at + length as u64).map(|index| self.exchange(stream, number, index, site)).collect(),
         };
         let pipelined = length > 1 && random.chance(plan.shape.pipelined_percent);
-        Conversation { start, client, server, course, pipelined, exchanges, random }
+        let mut conversation = Conversation { start, client, server, course, pipelined, exchanges, random };
+        let mut random = Random::keyed(&[plan.seed, number as u64, at, 6]);
+        if let Stream::Attack(space) = stream
+            && random.chance(plan.shape.burst_percent)
+        {
+            let busy = &mut Random::keyed(&[
+                plan.seed,
+                number as u64,
+                slot.month as u64,
+                slot.hour / BURST_HOURS,
+                7,
+            ]);
+            conversation.client.set_ip(space.source(heavy_tailed(busy), six));
+        }
+        if let Some(settings) = &plan.proxied {
+            proxied::dress(
+                &mut conversation,
+                settings,
+                stream,
+                &mut Random::keyed(&[plan.seed, number as u64, at, 4]),
+            );
+        }
+        conversation
     }
 
     fn ends(
@@ -147,12 +197,14 @@ impl<'p> Schedule<'p> {
     ) -> (SocketAddr, SocketAddr) {
         let space = match stream {
             Stream::Attack(space) => space,
-            Stream::Benign | Stream::ForgedRequest | Stream::ForgedSyn => random.pick(SPACES),
+            Stream::Benign | Stream::ForgedRequest | Stream::ForgedSyn | Stream::Nameless => {
+                random.pick(SPACES)
+            }
         };
         let client = match stream {
             // Forged sources are as many as there are packets.
             Stream::ForgedRequest | Stream::ForgedSyn => space.source(random.next(), six),
-            Stream::Attack(_) => space.source(heavy_tailed(random), six),
+            Stream::Attack(_) | Stream::Nameless => space.source(heavy_tailed(random), six),
             Stream::Benign => space.source(1_000_000 + random.below(100_000), six),
         };
         // Ports go round: a five-tuple comes back only after 60,000 conversations, with other sequence numbers.
@@ -170,10 +222,14 @@ impl<'p> Schedule<'p> {
                 request: payloads::benign(host, &mut random),
                 reply: payloads::reply(false, &mut random),
                 attack: None,
+                class: "",
+                sender: Sender::Peer,
             },
-            Stream::Attack(_) | Stream::ForgedRequest => {
+            Stream::Attack(_) | Stream::ForgedRequest | Stream::Nameless => {
                 let kind = kind_of(self.plan, number, index);
                 Exchange {
+                    class: payloads::class(kind, &random),
+                    sender: Sender::Peer,
                     request: payloads::attack(kind, host, &mut random),
                     reply: payloads::reply(true, &mut random),
                     attack: Some(kind),
@@ -183,14 +239,15 @@ impl<'p> Schedule<'p> {
     }
 }
 
-/// The kind of a stream's attack request number `index`.
+/// The kind of a stream's attack request number `index`. Where sources come in bursts, kinds come in runs.
 pub fn kind_of(plan: &Plan, stream: usize, index: u64) -> Kind {
+    let index = if plan.shape.burst_percent > 0 { index / RUN_REQUESTS } else { index };
     let chosen = Random::keyed(&[plan.seed, stream as u64, index, 3]).weighted(plan.kinds.values().copied());
     plan.kinds.keys().nth(chosen).copied().unwrap_or(Kind::Sqli)
 }
 
 /// Rank of a source: few sources send most, many send little (a discrete Pareto law of exponent 1).
-fn heavy_tailed(random: &mut Random) -> u64 {
+pub fn heavy_tailed(random: &mut Random) -> u64 {
     let draw = random.between(1, 1 << 20);
     ((1_u64 << 20) / draw).min(50_000) + random.below(3)
 }

@@ -1,0 +1,138 @@
+//! The event files: a file a day, in parts, in line with what was committed.
+//!
+//! Lines are appended before the transaction that counts them, and the transaction notes how long each file then is. What a crash
+//! left beyond that was never counted and is cut off at the next start.
+
+use std::collections::BTreeMap;
+use std::fs::{self, File, OpenOptions};
+use std::io::{Seek, SeekFrom, Write};
+use std::path::{Path, PathBuf};
+
+use crate::model::period::{Period, PeriodKind};
+use crate::report::names::{event_name, parse_event_name};
+use crate::report::{ReportError, events, files};
+use crate::tally::Event;
+
+/// A file's name and its length.
+pub type Length = (String, u64);
+
+/// The event files of a folder.
+#[derive(Debug)]
+pub struct EventFiles {
+    folder: PathBuf,
+    /// Lengths as committed.
+    lengths: BTreeMap<String, u64>,
+    /// The part of each day that is being written.
+    parts: BTreeMap<Period, u32>,
+}
+
+impl EventFiles {
+    /// Brings the files of a folder in line with the lengths that were committed; tells of what was repaired.
+    pub fn open(folder: &Path, committed: Vec<Length>) -> Result<(Self, Vec<String>), ReportError> {
+        let mut files = Self {
+            folder: folder.to_owned(),
+            lengths: committed.into_iter().collect(),
+            parts: BTreeMap::new(),
+        };
+        let mut told = Vec::new();
+        for (name, length) in &mut files.lengths {
+            told.extend(repair(&files.folder.join(name.as_str()), length)?);
+        }
+        for (day, part) in files.lengths.keys().filter_map(|name| parse_event_name(name)) {
+            let known = files.parts.entry(day).or_insert(part);
+            *known = (*known).max(part);
+        }
+        Ok((files, told))
+    }
+
+    /// Appends lines to the files of their days, each continued in a next part from `part_max` bytes on; gives the files' new
+    /// lengths. Lines of the days that `is_closed` go to the file of `today`.
+    pub fn append(
+        &mut self,
+        events: &[Event],
+        part_max: u64,
+        (today, is_closed): (Period, impl Fn(Period) -> bool),
+    ) -> Result<Vec<Length>, ReportError> {
+        let mut days: BTreeMap<Period, String> = BTreeMap::new();
+        for event in events {
+            let day = Period::containing(PeriodKind::Day, event.attempt.time);
+            let day = if is_closed(day) { today } else { day };
+            days.entry(day).or_default().push_str(&events::line(event));
+        }
+        let mut lengths = Vec::new();
+        let mut is_new = false;
+        for (day, lines) in days {
+            let part = self.parts.entry(day).or_insert(1);
+            while self.lengths.get(&event_name(day, *part)).is_some_and(|length| *length >= part_max) {
+                *part += 1;
+            }
+            let name = event_name(day, *part);
+            let known = self.lengths.get(&name).copied().unwrap_or(0);
+            let path = self.folder.join(&name);
+            append(&path, known, &lines).map_err(ReportError::file("written", &path))?;
+            is_new |= known == 0;
+            lengths.push((name, known + lines.len() as u64));
+        }
+        if is_new {
+            files::sync_folder(&self.folder)?;
+        }
+        Ok(lengths)
+    }
+
+    /// What was appended is committed now.
+    pub fn committed(&mut self, lengths: Vec<Length>) {
+        self.lengths.extend(lengths);
+    }
+
+    /// Begins a new part of every day that is being written.
+    pub fn rotate(&mut self) {
+        for (day, part) in &mut self.parts {
+            if self.lengths.get(&event_name(*day, *part)).is_some_and(|length| *length > 0) {
+                *part += 1;
+            }
+        }
+    }
+
+    /// A closed day is written again: in a part of its own, so that what was closed stays as it is.
+    pub fn reopen(&mut self, day: Period) {
+        let parts = self.lengths.keys().filter_map(|name| parse_event_name(name));
+        if let Some(last) = parts.filter(|(known, _)| *known == day).map(|(_, part)| part).max() {
+            self.parts.insert(day, last + 1);
+        }
+    }
+
+    /// A day is closed.
+    pub fn close(&mut self, day: Period) {
+        self.parts.remove(&day);
+    }
+
+    /// A file was compressed or removed.
+    pub fn forget(&mut self, name: &str) {
+        self.lengths.remove(name);
+    }
+}
+
+fn append(path: &Path, known: u64, lines: &str) -> std::io::Result<()> {
+    let mut file = OpenOptions::new().create(true).truncate(false).write(true).open(path)?;
+    // An attempt that failed half-way may have left bytes behind what was committed.
+    file.set_len(known)?;
+    file.seek(SeekFrom::Start(known))?;
+    file.write_all(lines.as_bytes())?;
+    // The transaction that counts them must not be on the disk before them; nor does a replay write lost lines anew,
+    // since its attempts are known by then.
+    file.sync_data()
+}
+
+/// Cuts off what no transaction counted; a file that is shorter than it should be is told, and its length taken as it is.
+fn repair(path: &Path, length: &mut u64) -> Result<Option<String>, ReportError> {
+    let Ok(found) = fs::metadata(path).map(|metadata| metadata.len()) else { return Ok(None) };
+    if found > *length {
+        let cut = File::options().write(true).open(path).and_then(|file| file.set_len(*length));
+        cut.map_err(ReportError::file("written", path))?;
+        let extra = found - *length;
+        return Ok(Some(format!("{}: {extra} bytes that were not counted are cut off", path.display())));
+    }
+    let missing = *length - found;
+    *length = found;
+    Ok((missing > 0).then(|| format!("{}: {missing} bytes are missing; the tallies hold", path.display())))
+}

@@ -1,0 +1,173 @@
+//! What expires, expires whole, is listed, and takes no count with it. Time is told to the writer, so a season passes at once.
+
+#![allow(
+    clippy::expect_used,
+    clippy::indexing_slicing,
+    clippy::panic,
+    clippy::print_stderr,
+    clippy::unwrap_used,
+    reason = "a test stops at the first surprise and says what it skips"
+)]
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::net::SocketAddr;
+use std::path::Path;
+
+use gatewatch::app::prepare;
+use gatewatch::classify::classifier::Classifier;
+use gatewatch::classify::site::Fallback;
+use gatewatch::config::Settings;
+use gatewatch::model::attempt::{Attempt, AttemptId, Evidence, HttpFields, Judgement, Outcome, Transport};
+use gatewatch::model::class::{Class, ClassSet};
+use gatewatch::model::grade::Grade;
+use gatewatch::model::period::Period;
+use gatewatch::model::progress::{Counter, Counters, Progress};
+use gatewatch::model::time::Timestamp;
+use gatewatch::report::writer::{Mode, Setup, Writer};
+use serde_json::Value;
+
+#[allow(dead_code, reason = "shared by all tests")]
+mod support;
+
+use support::sensor::{gatewatch, read_json};
+
+fn settings(folder: &Path) -> Settings {
+    let mut settings = Settings::default();
+    folder.clone_into(&mut settings.report.directory);
+    settings.report.formats = vec!["json".into()];
+    settings.report.keep_events_days = 30;
+    folder.clone_into(&mut settings.state.directory);
+    settings.state.keep_hours_days = 40;
+    settings.privacy.keep_addresses_days = 30;
+    settings
+}
+
+/// A run of the live writer, with the classifier in front of it.
+struct Run {
+    writer: Writer,
+    classifier: Classifier,
+}
+
+impl Run {
+    fn begin(folder: &Path) -> Self {
+        let settings = settings(folder);
+        let (detector, geo) = (prepare::detector(&settings).unwrap(), prepare::geo(&settings).unwrap());
+        let setup = Setup {
+            state: settings.state.clone(),
+            settings: settings.report.clone(),
+            privacy: settings.privacy.clone(),
+            mode: Mode::Live,
+            provenance: prepare::provenance(&settings, "", &detector, &geo),
+        };
+        let (writer, told) = Writer::open(setup).unwrap();
+        assert!(told.is_empty(), "{told:?}");
+        Self { writer, classifier: Classifier::new(&settings, geo, Fallback::Responders, 1, false) }
+    }
+
+    /// The clock shows `now`; a packet came.
+    fn reach(&mut self, now: Timestamp) {
+        let mut counters = Counters::default();
+        counters.add(Counter::FramesReceived, 1);
+        let observed = Some((now.plus_micros(-30_000_000), now));
+        self.classifier.progress(0, &Progress { now, observed, stepped: false, hour: now.hour(), counters });
+        let mut snapshot = self.classifier.take_snapshot();
+        self.writer.record(&mut snapshot).unwrap();
+        self.writer.settle().unwrap();
+    }
+
+    fn attempt(&mut self, client: &str, time: Timestamp) {
+        let client: SocketAddr = client.parse().unwrap();
+        let evidence =
+            Evidence { rule: "sqli.union".into(), place: "query:id".into(), excerpt: "union".into() };
+        self.classifier.attempt(Box::new(Attempt {
+            id: AttemptId(u64::from(client.port()) << 40 | time.0.unsigned_abs() >> 20),
+            time,
+            client,
+            server: "203.0.113.10:80".parse().unwrap(),
+            transport: Transport::Tcp,
+            app_proto: "http",
+            flow_id: 7,
+            opens_session: true,
+            grade: Grade::E2,
+            one_sided: false,
+            frames: 1,
+            judgement: Judgement {
+                class: Class::WebSqli,
+                labels: ClassSet::default(),
+                score: 0.99,
+                evidence: vec![evidence],
+            },
+            outcome: Outcome::Refused,
+            http: Some(HttpFields { url: "/".into(), method: "GET".into(), ..HttpFields::default() }),
+        }));
+    }
+}
+
+fn noon(day: &str) -> Timestamp {
+    format!("{day}T12").parse::<Period>().unwrap().start()
+}
+
+#[test]
+fn a_season_later_addresses_and_events_are_gone_and_every_count_is_there() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path();
+    let mut first = Run::begin(path);
+    for (second, client) in [(0, "73.10.20.30:4000"), (1, "73.10.20.31:4001"), (2, "93.193.4.5:4002")] {
+        first.attempt(client, noon("2026-08-03").plus_micros(second * 1_000_000));
+    }
+    first.reach(noon("2026-08-03").plus_micros(40_000_000));
+    first.writer.finish().unwrap();
+    drop(first);
+    assert!(path.join("events-2026-08-03.jsonl").exists());
+
+    // A hundred days later the service runs again, over a midnight.
+    let mut second = Run::begin(path);
+    let midnight = "2026-11-12".parse::<Period>().unwrap().start();
+    for step in -2..4 {
+        second.reach(midnight.plus_micros(step * 50_000_000));
+    }
+    second.writer.finish().unwrap();
+    drop(second);
+
+    assert!(!path.join("events-2026-08-03.jsonl").exists() && !path.join("sources-2026-08-03.csv").exists());
+    let expired: BTreeMap<String, Value> = fs::read_to_string(path.join("expired.jsonl"))
+        .unwrap()
+        .lines()
+        .map(|line| serde_json::from_str::<Value>(line).unwrap())
+        .map(|line| (line["name"].as_str().unwrap().to_owned(), line))
+        .collect();
+    let manifest = read_json(&path.join("manifest-2026-08-03.json"));
+    for name in ["events-2026-08-03.jsonl", "sources-2026-08-03.csv"] {
+        let listed = manifest["files"].as_array().unwrap().iter().find(|file| file["name"] == name).unwrap();
+        assert_eq!(expired[name]["sha256"], listed["sha256"], "{name}");
+    }
+    let store = rusqlite::Connection::open(path.join("gatewatch.sqlite")).unwrap();
+    let addresses: i64 =
+        store.query_row("SELECT count(*) FROM source_day WHERE source <> ''", [], |row| row.get(0)).unwrap();
+    assert_eq!(addresses, 0);
+    drop(store);
+
+    let name = path.display().to_string();
+    let asked =
+        gatewatch(&["report", "--from-dir", &name, "--month", "2026-08", "--format", "json"], b"").good();
+    let report: Value = serde_json::from_str(&asked.stdout).unwrap();
+    assert_eq!((&report["totals"]["attempts"], &report["totals"]["sources"]), (&3.into(), &3.into()));
+    assert_eq!(report["totals"]["estimates"], serde_json::json!(["sources"]));
+    let prefixes: Vec<(&str, u64)> = report["origins"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .filter(|row| row["kind"] == "prefix")
+        .map(|row| (row["code"].as_str().unwrap(), row["attempts"].as_u64().unwrap()))
+        .collect();
+    assert_eq!(prefixes, [("73.10.20.0/24", 2), ("93.193.4.0/24", 1)]);
+    // An hour of that day is not kept apart any more; its day is.
+    let hour = ["report", "--from-dir", &name, "--from", "2026-08-03T12", "--to", "2026-08-03T12"];
+    let refused = gatewatch(&hour, b"");
+    assert_eq!(refused.code, Some(66), "{refused:?}");
+    assert!(refused.complaint().contains("keeps only days"), "{}", refused.stderr);
+    gatewatch(&["report", "--from-dir", &name, "--day", "2026-08-03"], b"").good();
+    let verified = gatewatch(&["verify", &name], b"").good().stdout;
+    assert!(verified.contains("has expired, as listed"), "{verified}");
+}
