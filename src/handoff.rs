@@ -6,6 +6,7 @@
 use crossbeam_channel::{Receiver, Sender, TrySendError};
 
 use crate::model::attempt::Attempt;
+use crate::model::contact::{Contact, Surge};
 use crate::model::progress::Progress;
 
 /// Records the channel holds: at 2 KiB each 16 MiB at most, and 1.6 s of the 10,000 attempts a second that
@@ -20,8 +21,12 @@ pub const REPLAY_RECORDS: usize = 2_048;
 pub enum Record {
     /// A judged request.
     Attempt(Box<Attempt>),
+    /// What became of a first contact or of a credential.
+    Contact(Contact),
     /// How far a worker is.
     Progress(Box<Progress>),
+    /// One second of a flood.
+    Surge(Surge),
 }
 
 /// A record and the worker it comes from.

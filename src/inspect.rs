@@ -11,10 +11,12 @@ use crate::capture::{Lost, Sink};
 use crate::decode::{self, Payload, transport};
 use crate::detect::{Detector, Scratch};
 use crate::handoff::{Outbox, Record};
-use crate::inspect::attempts::{Awaited, Judge};
+use crate::inspect::attempts::{Awaited, Held, Judge};
 use crate::model::attempt::Attempt;
+use crate::model::contact::Contact;
 use crate::model::frame::Frame;
 use crate::model::grade::Grade;
+use crate::model::marks::Marks;
 use crate::model::progress::{Counter, Counters, Progress};
 use crate::model::stream::{Chunk, Side};
 use crate::model::time::{Hour, MICROS_PER_SEC, Timestamp};
@@ -39,6 +41,7 @@ pub struct FlowState {
     awaited: Vec<Awaited>,
     /// Whether an attempt was seen in it: the first one opens the session.
     attacked: bool,
+    marks: Marks,
 }
 
 /// A detector that can be replaced while workers run: each looks for a new one when it tells its progress.
@@ -299,19 +302,31 @@ impl Path {
     /// Hands on the awaited attempts of a conversation that `is_ready` picks.
     fn release(&mut self, view: &View, state: &mut FlowState, is_ready: impl Fn(&Awaited) -> bool) {
         for awaited in state.awaited.extract_if(.., |awaited| is_ready(awaited)) {
-            self.emit(awaited.attempt, view);
+            self.emit(awaited.held, view);
         }
     }
 
-    /// Hands on an attempt with what its conversation proves by now.
-    fn emit(&mut self, mut attempt: Box<Attempt>, view: &View) {
-        attempt.grade = view.grade;
-        attempt.one_sided = view.one_sided;
-        if view.one_sided {
-            self.counters.count(Counter::AttemptsOneSided);
+    /// Hands on a record with what its conversation proves by now.
+    fn emit(&mut self, held: Held, view: &View) {
+        match held {
+            Held::Attempt(mut attempt) => {
+                attempt.grade = view.grade;
+                attempt.one_sided = view.one_sided;
+                if view.one_sided {
+                    self.counters.count(Counter::AttemptsOneSided);
+                }
+                self.send(Record::Attempt(attempt), Counter::ChannelDrops);
+            }
+            Held::Contact(contact) => {
+                self.send(Record::Contact(Contact { grade: view.grade, ..contact }), Counter::ContactDrops);
+            }
         }
-        if self.outbox.send(Record::Attempt(attempt)).is_err() {
-            self.counters.count(Counter::ChannelDrops);
+    }
+
+    /// Sends a record; one that a full channel refuses is counted as lost.
+    fn send(&mut self, record: Record, lost: Counter) {
+        if self.outbox.send(record).is_err() {
+            self.counters.count(lost);
         }
     }
 
@@ -322,8 +337,9 @@ impl Path {
         state: &mut FlowState,
         act: impl FnOnce(&mut Conversation, &mut Judge<'_>),
     ) {
-        let FlowState { conversation, awaited, attacked } = state;
-        let mut judge = Judge { path: self, view, awaited, attacked };
+        let FlowState { conversation, awaited, attacked, marks } = state;
+        let app = conversation.app().unwrap_or(protocol::UNKNOWN);
+        let mut judge = Judge { path: self, view, awaited, attacked, marks, app };
         act(conversation, &mut judge);
     }
 }
@@ -336,7 +352,9 @@ impl Consumer for Path {
     }
 
     fn data(&mut self, view: &View, state: &mut FlowState, from: Side, chunk: Chunk<'_>) {
-        self.with_judge(view, state, |conversation, judge| conversation.data(from, &chunk, judge));
+        self.with_judge(view, state, |conversation, judge| {
+            conversation.data(from, &chunk, view.server.port(), judge)
+        });
         if view.grade >= Grade::E2 && !state.awaited.is_empty() {
             self.release(view, state, |awaited| awaited.replied);
         }
@@ -366,6 +384,6 @@ impl Consumer for Path {
     }
 
     fn held(state: &FlowState) -> usize {
-        state.conversation.held() + state.awaited.len() * size_of::<Attempt>()
+        state.conversation.held() + state.awaited.len() * size_of::<Attempt>() + state.marks.held()
     }
 }

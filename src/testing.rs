@@ -11,6 +11,7 @@ use crate::model::attempt::{Attempt, AttemptId, Evidence, HttpFields, Judgement,
 use crate::model::class::{Class, ClassSet};
 use crate::model::frame::{Frame, Link};
 use crate::model::grade::Grade;
+use crate::model::marks::Marks;
 use crate::model::time::Timestamp;
 
 /// A TCP segment as an IP packet without a link header.
@@ -186,6 +187,7 @@ pub fn attempt() -> Attempt {
             }],
         },
         outcome: Outcome::Attempted,
+        marks: Marks::default(),
         http: Some(HttpFields {
             hostname: Some("www.example.org".into()),
             url: "/item?id=1".into(),

@@ -136,7 +136,9 @@ impl Sensor {
         for (worker, record) in self.records.try_iter() {
             match record {
                 Record::Attempt(attempt) => self.classifier.attempt(attempt),
+                Record::Contact(contact) => self.classifier.contact(&contact),
                 Record::Progress(progress) => self.classifier.progress(worker, &progress),
+                Record::Surge(surge) => self.classifier.surge(&surge),
             }
         }
         self.writer.record(&mut self.classifier.take_snapshot()).unwrap();

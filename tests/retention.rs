@@ -21,6 +21,7 @@ use gatewatch::config::Settings;
 use gatewatch::model::attempt::{Attempt, AttemptId, Evidence, HttpFields, Judgement, Outcome, Transport};
 use gatewatch::model::class::{Class, ClassSet};
 use gatewatch::model::grade::Grade;
+use gatewatch::model::marks::Marks;
 use gatewatch::model::period::Period;
 use gatewatch::model::progress::{Counter, Counters, Progress};
 use gatewatch::model::time::Timestamp;
@@ -99,6 +100,7 @@ impl Run {
                 evidence: vec![evidence],
             },
             outcome: Outcome::Refused,
+            marks: Marks::default(),
             http: Some(HttpFields { url: "/".into(), method: "GET".into(), ..HttpFields::default() }),
         }));
     }

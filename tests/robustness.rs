@@ -55,6 +55,7 @@ fn inspect(frames: &[(Link, Vec<u8>)]) -> (Counters, u64) {
         match record {
             Record::Attempt(_) => attempts += 1,
             Record::Progress(progress) => counters.merge(&progress.counters),
+            Record::Contact(_) | Record::Surge(_) => {}
         }
     }
     (counters, attempts)

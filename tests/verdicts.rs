@@ -53,7 +53,7 @@ impl Path {
         let mut attempts: Vec<Attempt> = records
             .filter_map(|record| match record {
                 Record::Attempt(attempt) => Some(*attempt),
-                Record::Progress(_) => None,
+                _ => None,
             })
             .collect();
         attempts.sort_by_key(|attempt| attempt.time);

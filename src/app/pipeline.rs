@@ -249,6 +249,8 @@ impl Classify {
                 self.shared.told().attempts += 1;
                 self.classifier.attempt(attempt);
             }
+            Record::Contact(contact) => self.classifier.contact(&contact),
+            Record::Surge(surge) => self.classifier.surge(&surge),
             Record::Progress(progress) => {
                 self.shared.beat(Stage::Capture);
                 self.shared.told().counters.merge(&progress.counters);

@@ -3,6 +3,7 @@
 use std::net::IpAddr;
 use std::sync::Arc;
 
+use crate::classify::behaviour::Behaviours;
 use crate::classify::campaign;
 use crate::classify::client::Proxies;
 use crate::classify::database::DatabaseInfo;
@@ -16,6 +17,7 @@ use crate::classify::seen::Seen;
 use crate::classify::site::{Fallback, Sites};
 use crate::config::Settings;
 use crate::model::attempt::{Attempt, AttemptId};
+use crate::model::contact::{Contact, Surge};
 use crate::model::grade::Grade;
 use crate::model::origin::Origin;
 use crate::model::period::{Period, PeriodKind};
@@ -55,6 +57,9 @@ pub struct Classifier {
     observed: Observed,
     /// Whether event lines wait for the reporter (replay) instead of being shed.
     keeps_events: bool,
+    behaviours: Behaviours,
+    /// Acts just judged: kept for its room.
+    judged: Vec<Box<Attempt>>,
     delta: Snapshot,
 }
 
@@ -118,6 +123,8 @@ impl Classifier {
             reached: vec![None; workers],
             observed: Observed::default(),
             keeps_events,
+            behaviours: Behaviours::default(),
+            judged: Vec::new(),
             delta: Snapshot::default(),
         }
     }
@@ -280,6 +287,26 @@ impl Classifier {
             ..SourceSums::at(attempt.time)
         };
         self.delta.add_source(day, &of_source);
+    }
+
+    /// Takes what became of a first contact or of a credential.
+    pub fn contact(&mut self, contact: &Contact) {
+        let mut judged = std::mem::take(&mut self.judged);
+        self.behaviours.contact(contact, &mut judged);
+        for attempt in judged.drain(..) {
+            self.attempt(attempt);
+        }
+        self.judged = judged;
+    }
+
+    /// Takes one second of a flood.
+    pub fn surge(&mut self, surge: &Surge) {
+        let mut judged = std::mem::take(&mut self.judged);
+        self.behaviours.surge(surge, &mut judged);
+        for attempt in judged.drain(..) {
+            self.attempt(attempt);
+        }
+        self.judged = judged;
     }
 
     /// Takes a worker's progress.

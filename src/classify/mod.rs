@@ -4,6 +4,7 @@
 //! the trusted proxies, the site table, identities already counted, open incidents. Hands snapshots on.
 //! Must not know: packets, report formats, threads.
 
+pub mod behaviour;
 pub mod campaign;
 pub mod classifier;
 pub mod client;

@@ -10,6 +10,7 @@ pub mod fields;
 pub mod form;
 pub mod rules;
 pub mod score;
+pub mod service;
 pub mod split;
 pub mod value;
 pub mod views;
@@ -297,7 +298,9 @@ impl Detector {
             title: (*title).to_owned(),
             enabled: enabled(id),
         });
-        patterns.chain(forms)
+        patterns
+            .chain(forms)
+            .chain(service::oddities().map(move |oddity| service::info(oddity, enabled(oddity.id))))
     }
 
     /// Hash of the whole set (rules, weights, engine): a change is a break in the series.
@@ -330,6 +333,9 @@ fn set_hash(rules: &RuleSet, disabled: &[String]) -> String {
     for (id, _, weight, ..) in FORM_RULES {
         hash.update(id);
         hash.update(weight.to_be_bytes());
+    }
+    for oddity in service::oddities() {
+        hash = service::hash(hash, oddity);
     }
     for rule in rules.rules() {
         hash.update(&rule.source);

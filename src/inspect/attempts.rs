@@ -1,7 +1,7 @@
 //! From a judged request to the record that crosses the channel.
 
 use std::net::IpAddr;
-use std::sync::Arc;
+use std::sync::{Arc, LazyLock};
 
 use sha2::{Digest, Sha256};
 
@@ -11,8 +11,11 @@ use crate::model::attempt::{
     Attempt, AttemptId, FIELD_MAX_BYTES, HttpFields, Judgement, NAMING_MAX_BYTES, NamingField, Outcome,
     Transport, cut_text,
 };
+use crate::model::contact::{Act, Contact, Login};
+use crate::model::marks::{Mark, Marks};
 use crate::model::progress::Counter;
 use crate::model::time::Timestamp;
+use crate::protocol::found::{self, At, Oddity};
 use crate::protocol::request::Request;
 use crate::protocol::{Reply, RequestMeta, Sink};
 use crate::stream::View;
@@ -20,14 +23,26 @@ use crate::stream::View;
 /// Attempts of one conversation whose reply is awaited; a client that pipelines more gets no outcome for the first.
 const AWAITED_PER_FLOW: usize = 64;
 
-/// An attempt whose reply is awaited.
+/// Names of accounts are told apart by this hash alone, in every worker the same; its key is another at each start.
+static ACCOUNTS: LazyLock<ahash::RandomState> = LazyLock::new(ahash::RandomState::default);
+
+/// A record that is not handed on yet.
+#[derive(Debug)]
+pub enum Held {
+    /// A judged message.
+    Attempt(Box<Attempt>),
+    /// A credential and its fate.
+    Contact(Contact),
+}
+
+/// A record that waits for a reply, or for what its conversation proves.
 #[derive(Debug)]
 pub struct Awaited {
-    /// The attempt so far.
-    pub attempt: Box<Attempt>,
-    /// Number of its request in the conversation.
-    pub index: u64,
-    /// Whether the reply's head was seen.
+    /// The record so far.
+    pub held: Held,
+    /// Number of its request in the conversation; none for what awaits no reply.
+    pub index: Option<u64>,
+    /// Whether nothing is awaited any more but the proof of the origin.
     pub replied: bool,
     /// When it is handed on at the latest.
     pub due: Timestamp,
@@ -39,10 +54,14 @@ pub struct Judge<'a> {
     pub path: &'a mut Path,
     /// The conversation.
     pub view: &'a View,
-    /// Its awaited attempts.
+    /// Its records that are not handed on yet.
     pub awaited: &'a mut Vec<Awaited>,
     /// Whether an attempt was seen in it before.
     pub attacked: &'a mut bool,
+    /// The marks of its client.
+    pub marks: &'a mut Marks,
+    /// Name of its protocol.
+    pub app: &'static str,
 }
 
 impl Sink for Judge<'_> {
@@ -61,11 +80,12 @@ impl Sink for Judge<'_> {
     }
 
     fn reply(&mut self, index: u64, reply: &Reply<'_>) {
-        let Some(awaited) = self.awaited.iter_mut().find(|awaited| awaited.index == index) else { return };
-        awaited.replied = true;
-        let class = awaited.attempt.judgement.class;
-        awaited.attempt.outcome = self.path.detector.outcome(class, Some(reply.status), reply.body_start);
-        if let Some(http) = &mut awaited.attempt.http {
+        let found = self.awaited.iter_mut().find(|awaited| awaited.index == Some(index));
+        let Some(Awaited { held: Held::Attempt(attempt), replied, .. }) = found else { return };
+        *replied = true;
+        let class = attempt.judgement.class;
+        attempt.outcome = self.path.detector.outcome(class, Some(reply.status), reply.body_start);
+        if let Some(http) = &mut attempt.http {
             http.status = Some(reply.status);
         }
     }
@@ -73,18 +93,83 @@ impl Sink for Judge<'_> {
     fn count(&mut self, counter: Counter) {
         self.path.counters.count(counter);
     }
+
+    fn login(&mut self, at: &At, login: &found::Login<'_>) {
+        let account = login.account.filter(|name| !name.is_empty());
+        let act = Act::Login(Login {
+            class: login.class,
+            accepted: login.accepted,
+            account: account.map(|name| ACCOUNTS.hash_one(name)),
+            inferred: login.inferred,
+        });
+        let contact = Contact {
+            id: identity(self.view, at.offset),
+            time: self.path.by_clock(at.time),
+            client: self.view.client,
+            server: self.view.server,
+            transport: Transport::Tcp,
+            app_proto: Some(at.app),
+            flow_id: flow_id(self.view),
+            grade: self.view.grade,
+            frames: at.frames.max(1),
+            act,
+        };
+        self.hold(Held::Contact(contact), None);
+    }
+
+    fn oddity(&mut self, at: &At, oddity: &'static Oddity, excerpt: &[u8]) {
+        let verdict = self.path.detector.judge_oddity(at.app, oddity, excerpt);
+        self.service(at, verdict);
+    }
+
+    fn text(&mut self, at: &At, field: &'static str, text: &[u8]) {
+        let server = self.view.server;
+        let verdict = self.path.detector.judge_text(at.app, (field, text), server, &mut self.path.scratch);
+        self.service(at, verdict);
+    }
+
+    fn mark(&mut self, mark: Mark<'_>) {
+        self.marks.note(mark);
+    }
 }
 
 impl Judge<'_> {
+    /// A message outside HTTP. What is clean there is not counted: such messages are no requests.
+    fn service(&mut self, at: &At, verdict: Verdict) {
+        let counter = match verdict {
+            Verdict::Attack(judgement) => {
+                let at = RequestMeta {
+                    offset: at.offset,
+                    time: at.time,
+                    frames: at.frames,
+                    ..RequestMeta::default()
+                };
+                let attempt = self.attempt(&at, judgement);
+                self.hold(Held::Attempt(attempt), None);
+                Counter::MessagesAttack
+            }
+            Verdict::Excepted => Counter::RequestsExcepted,
+            Verdict::Suspicious => Counter::RequestsSuspicious,
+            Verdict::Clean => return,
+        };
+        self.path.counters.count(counter);
+    }
+
     fn attack(&mut self, meta: &RequestMeta, request: &Request<'_>, judgement: Judgement) {
+        let mut attempt = self.attempt(meta, judgement);
+        attempt.http = Some(http_fields(request, meta.proxied, self.path.detector.naming_headers()));
+        self.hold(Held::Attempt(attempt), Some(meta.index));
+    }
+
+    fn attempt(&mut self, meta: &RequestMeta, judgement: Judgement) -> Box<Attempt> {
         let opens_session = !std::mem::replace(self.attacked, true);
-        let attempt = Box::new(Attempt {
-            id: identity(self.view, meta),
+        Box::new(Attempt {
+            id: identity(self.view, meta.offset),
             time: self.path.by_clock(meta.time),
             client: self.view.client,
             server: self.view.server,
             transport: Transport::Tcp,
-            app_proto: "http",
+            app_proto: self.app,
             flow_id: flow_id(self.view),
             opens_session,
             grade: self.view.grade,
@@ -92,31 +177,36 @@ impl Judge<'_> {
             frames: meta.frames.max(1),
             judgement,
             outcome: Outcome::default(),
-            http: Some(http_fields(request, meta.proxied, self.path.detector.naming_headers())),
-        });
+            marks: self.marks.clone(),
+            http: None,
+        })
+    }
+
+    /// Keeps a record until its reply is there and its origin is proven, or the time for that is over.
+    fn hold(&mut self, held: Held, index: Option<u64>) {
         if self.awaited.len() >= AWAITED_PER_FLOW {
             self.path.counters.count(Counter::RequestsPending);
-            let first = self.awaited.remove(0).attempt;
+            let first = self.awaited.remove(0).held;
             self.path.emit(first, self.view);
         }
         let due = self.view.now.plus_micros(REPLY_TIMEOUT_MICROS);
         self.path.due.push_back((due, self.view.flow));
-        self.awaited.push(Awaited { attempt, index: meta.index, replied: false, due });
+        self.awaited.push(Awaited { held, index, replied: index.is_none(), due });
     }
 }
 
-/// Identity of a request (contract §3): the 5-tuple, both initial sequence numbers, the offset in the stream.
+/// Identity of a message (contract §3): the 5-tuple, both initial sequence numbers, the offset in the stream.
 /// SHA-256 cut to 64 bits: a collision among the attempts of two seconds is out of reach, and nobody can aim at one.
-fn identity(view: &View, meta: &RequestMeta) -> AttemptId {
+fn identity(view: &View, offset: u64) -> AttemptId {
     let mut hash = endpoints(view);
     hash.update(view.initial.0.to_be_bytes());
     hash.update(view.initial.1.to_be_bytes());
-    hash.update(meta.offset.to_be_bytes());
+    hash.update(offset.to_be_bytes());
     AttemptId(first_word(hash))
 }
 
 /// Number of a conversation, the same on every sensor that sees it.
-fn flow_id(view: &View) -> u64 {
+pub fn flow_id(view: &View) -> u64 {
     let mut hash = endpoints(view);
     hash.update(view.initial.0.to_be_bytes());
     hash.update(view.initial.1.to_be_bytes());

@@ -6,6 +6,7 @@ use std::sync::Arc;
 
 use crate::model::class::{Class, ClassSet};
 use crate::model::grade::Grade;
+use crate::model::marks::Marks;
 use crate::model::time::Timestamp;
 
 /// Bytes kept of a text field of a record; longer ones are cut and marked.
@@ -165,6 +166,8 @@ pub struct Attempt {
     pub judgement: Judgement,
     /// What became of it.
     pub outcome: Outcome,
+    /// Marks of the client's program, where its conversation showed any.
+    pub marks: Marks,
     /// HTTP fields.
     pub http: Option<HttpFields>,
 }

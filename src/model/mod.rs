@@ -8,6 +8,7 @@ pub mod class;
 pub mod contact;
 pub mod frame;
 pub mod grade;
+pub mod marks;
 pub mod origin;
 pub mod period;
 pub mod place;

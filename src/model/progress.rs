@@ -83,9 +83,12 @@ counters! {
     RequestsSuspicious Info "requests_suspicious" "requests scored below the threshold of an attack; not counted as one"
     RequestsExcepted Info "requests_excepted" "requests that only excepted rules called an attack"
     RequestsAttack Info "requests_attack" "requests judged an attack"
+    MessagesAttack Info "messages_attack" "messages of protocols besides HTTP judged an attack"
     FlowsTls Info "flows_tls" "conversations that began with a TLS handshake (not inspectable)"
     AttemptsOneSided Info "attempts_one_sided" "attempts of conversations of which only one direction was captured"
     ChannelDrops Loss "channel_drops" "attempts dropped because the channel to the classifier was full"
+    ContactDrops Loss "contact_drops" "first contacts and logins dropped because the channel to the classifier was full"
+    SurgeDrops Loss "surge_drops" "seconds of floods dropped because the channel to the classifier was full"
 }
 
 /// A value for each counter.

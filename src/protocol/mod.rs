@@ -1,27 +1,46 @@
 //! Ordered bytes → requests and replies.
 //!
 //! Owns the parsers, one file or folder a protocol, and their per-conversation state. Hands borrowed views on
-//! through a [`Sink`]. Must not know: packets, attacks, origins, files.
+//! through a [`Sink`]. A parser names the forms that only an attacker sends (its oddities); whether they count, and what a
+//! request or a text is worth, is judged in `detect`. Must not know: packets, sources, origins, files.
 
+pub mod datagram;
+pub mod found;
 pub mod http;
 pub mod proxy;
 pub mod request;
+pub mod tls;
 
 use std::net::IpAddr;
 
+use crate::model::marks::Mark;
 use crate::model::progress::Counter;
 use crate::model::stream::{Chunk, Side};
 use crate::model::time::Timestamp;
+use crate::protocol::found::{At, Login, Oddity};
 use crate::protocol::proxy::{Named, Preface};
 use crate::protocol::request::Request;
 
-/// Bytes of a client looked at before its protocol is given up as unknown.
+/// Bytes of both sides looked at before their protocol is given up as unknown.
 const UNDECIDED_MAX_BYTES: usize = 1024;
+/// Name of what no row recognises.
+pub const UNKNOWN: &str = "unknown";
 
-/// What the first bytes of a client say of a protocol.
+/// The first bytes of a conversation, as far as they have come.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Opening<'a> {
+    /// Of the client.
+    pub client: &'a [u8],
+    /// Of the server. Both are empty until that side has spoken: in many protocols the server speaks first.
+    pub server: &'a [u8],
+    /// Port of the server: a hint where bytes are ambiguous, never a condition.
+    pub port: u16,
+}
+
+/// What the first bytes of a conversation say of a protocol.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub enum Recognition {
-    /// Not told yet.
+    /// Not told yet. A row that never gets its answer gives way after [`UNDECIDED_MAX_BYTES`].
     More,
     /// Another protocol.
     No,
@@ -29,33 +48,23 @@ pub enum Recognition {
     Yes,
 }
 
-/// One protocol. A new one is a file and a row.
+/// One protocol over ordered bytes. A new one is a file and a row.
 #[derive(Debug)]
 pub struct ProtocolRow {
     /// Name, as EVE's `app_proto` has it.
     pub name: &'static str,
-    /// Looks at the first bytes of the client, whatever the port.
-    pub recognise: fn(&[u8]) -> Recognition,
-    /// Starts a parser; `None` where conversations of this protocol are only counted.
-    pub start: Option<fn() -> Box<dyn Parser>>,
+    /// Looks at the first bytes of both sides, whatever the port.
+    pub recognise: fn(&Opening<'_>) -> Recognition,
+    /// Starts a parser.
+    pub start: fn() -> Box<dyn Parser>,
     /// Counts the conversations of it.
     pub counter: Option<Counter>,
+    /// The forms of it that only an attacker sends.
+    pub oddities: &'static [&'static Oddity],
 }
 
 /// The protocol table, asked in this order.
-pub const PROTOCOLS: &[ProtocolRow] = &[
-    ProtocolRow { name: "http", recognise: http::recognise, start: Some(http::start), counter: None },
-    ProtocolRow { name: "tls", recognise: recognise_tls, start: None, counter: Some(Counter::FlowsTls) },
-];
-
-/// A TLS record that holds a handshake message (RFC 8446 §5.1): type 22, version 3.x.
-fn recognise_tls(bytes: &[u8]) -> Recognition {
-    match bytes {
-        [22, 3, minor, ..] if *minor <= 4 => Recognition::Yes,
-        [22] | [22, 3] => Recognition::More,
-        _ => Recognition::No,
-    }
-}
+pub const PROTOCOLS: &[ProtocolRow] = &[http::ROW, tls::ROW];
 
 /// Where and when a request stood in its conversation.
 #[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
@@ -77,6 +86,8 @@ pub struct RequestMeta {
 pub struct Reply<'a> {
     /// Status code.
     pub status: u16,
+    /// Its `Location`, where it has one.
+    pub location: Option<&'a [u8]>,
     /// What of the body came with the head.
     pub body_start: &'a [u8],
 }
@@ -89,6 +100,24 @@ pub trait Sink {
     fn reply(&mut self, index: u64, reply: &Reply<'_>);
     /// Something to count.
     fn count(&mut self, counter: Counter);
+    /// A credential and its fate.
+    fn login(&mut self, at: &At, login: &Login<'_>);
+    /// A message of a form that only an attacker sends. `excerpt` holds no credential.
+    fn oddity(&mut self, at: &At, oddity: &'static Oddity, excerpt: &[u8]);
+    /// Text that a client sent where text is expected (a command line, a field), to be judged as an HTTP value is. `field` says
+    /// where it stood: `command`, `user`, `header:to`. Never a secret.
+    fn text(&mut self, at: &At, field: &'static str, text: &[u8]);
+    /// A mark of the client's program or aim.
+    fn mark(&mut self, mark: Mark<'_>);
+}
+
+/// What follows in a conversation whose protocol ends before it does.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum Next {
+    /// The next bytes are recognised anew, as at the beginning (STARTTLS).
+    Anew,
+    /// The protocol of that name in the table (WebSocket, after an HTTP upgrade).
+    Named(&'static str),
 }
 
 /// The state of one conversation's protocol. Calls come in the order of the bytes.
@@ -97,45 +126,59 @@ pub trait Parser: std::fmt::Debug + Send {
     fn data(&mut self, from: Side, chunk: &Chunk<'_>, sink: &mut dyn Sink);
     /// So many bytes of one side are lost.
     fn gap(&mut self, from: Side, missing: u64, sink: &mut dyn Sink);
-    /// One side sends no more.
+    /// One side sends no more; for both sides at the conversation's end.
     fn closed(&mut self, from: Side, sink: &mut dyn Sink);
     /// Bytes held.
     fn held(&self) -> usize;
+    /// Asked after each call of [`Parser::data`]: whether the protocol has ended here, and what follows.
+    fn next(&self) -> Option<Next> {
+        None
+    }
+}
+
+/// The first bytes of a conversation that is not recognised yet, in the order in which they came.
+#[derive(Debug, Default)]
+pub struct Beginning {
+    client: Vec<u8>,
+    server: Vec<u8>,
+    /// Side, length, offset, time, whether copies conflicted.
+    pieces: Vec<(Side, usize, u64, Timestamp, bool)>,
+    /// The client that a PROXY protocol header named.
+    named: Option<IpAddr>,
+    /// Bytes of the client before what is held: a PROXY protocol header.
+    is_prefaced: bool,
 }
 
 /// One conversation, whatever its protocol.
 #[derive(Debug, Default)]
 pub enum Conversation {
-    /// The client has said too little so far.
+    /// Nothing was said so far.
     #[default]
     Fresh,
-    /// The client's first bytes, not recognised yet.
-    Undecided(Vec<u8>, RequestMeta),
+    /// Not recognised yet.
+    Undecided(Box<Beginning>),
     /// Not followed.
     Opaque,
     /// Parsed, with the client that a PROXY protocol header named.
-    Parsed(Box<dyn Parser>, Option<IpAddr>),
+    Parsed(Box<dyn Parser>, &'static ProtocolRow, Option<IpAddr>),
 }
 
 impl Conversation {
-    /// Ordered bytes of one side.
-    pub fn data(&mut self, from: Side, chunk: &Chunk<'_>, sink: &mut dyn Sink) {
+    /// Ordered bytes of one side of a conversation with that port of the server.
+    pub fn data(&mut self, from: Side, chunk: &Chunk<'_>, port: u16, sink: &mut dyn Sink) {
         match self {
-            Self::Parsed(parser, client) => parser.data(from, chunk, &mut Named { sink, client: *client }),
+            Self::Parsed(parser, row, client) => {
+                parser.data(from, chunk, &mut Named { sink, client: *client, app: row.name });
+                if let Some(next) = parser.next() {
+                    *self = Self::after(next, *client);
+                }
+            }
             Self::Opaque => {}
-            // What the server says first decides nothing that is parsed today.
-            Self::Fresh | Self::Undecided(..) if from == Side::Server => {}
-            Self::Fresh => self.decide(chunk, sink),
-            Self::Undecided(bytes, meta) => {
-                bytes.extend_from_slice(chunk.bytes);
-                let (bytes, meta) = (std::mem::take(bytes), *meta);
-                let whole = Chunk {
-                    bytes: &bytes,
-                    offset: meta.offset,
-                    time: meta.time,
-                    conflicting: chunk.conflicting,
-                };
-                self.decide(&whole, sink);
+            Self::Fresh => self.begin(from, chunk, port, sink),
+            Self::Undecided(beginning) => {
+                beginning.add(from, chunk);
+                let beginning = std::mem::take(beginning);
+                self.decide(beginning, port, sink);
             }
         }
     }
@@ -143,18 +186,25 @@ impl Conversation {
     /// So many bytes of one side are lost.
     pub fn gap(&mut self, from: Side, missing: u64, sink: &mut dyn Sink) {
         match self {
-            Self::Parsed(parser, client) => {
-                parser.gap(from, missing, &mut Named { sink, client: *client });
+            Self::Parsed(parser, row, client) => {
+                parser.gap(from, missing, &mut Named { sink, client: *client, app: row.name });
             }
-            Self::Undecided(..) if from == Side::Client => *self = Self::Fresh,
+            Self::Undecided(_) if from == Side::Client => *self = Self::Fresh,
             _ => {}
         }
     }
 
     /// One side sends no more; for both sides at the conversation's end.
     pub fn closed(&mut self, from: Side, sink: &mut dyn Sink) {
-        if let Self::Parsed(parser, client) = self {
-            parser.closed(from, &mut Named { sink, client: *client });
+        match self {
+            Self::Parsed(parser, row, client) => {
+                parser.closed(from, &mut Named { sink, client: *client, app: row.name });
+            }
+            Self::Undecided(beginning) if from == Side::Client => {
+                beginning.tell(sink);
+                *self = Self::Opaque;
+            }
+            _ => {}
         }
     }
 
@@ -162,55 +212,169 @@ impl Conversation {
     pub fn held(&self) -> usize {
         match self {
             Self::Fresh | Self::Opaque => 0,
-            Self::Undecided(bytes, _) => bytes.capacity(),
-            Self::Parsed(parser, _) => parser.held(),
+            Self::Undecided(beginning) => beginning.held(),
+            Self::Parsed(parser, ..) => parser.held(),
         }
     }
 
-    fn decide(&mut self, whole: &Chunk<'_>, sink: &mut dyn Sink) {
-        let (passed, client, mut waits) = match proxy::preface(whole.bytes) {
-            Preface::Is(length, client) => (length, client, true),
-            Preface::More => (0, None, true),
-            Preface::No => (0, None, false),
-        };
-        let first = &Chunk {
-            bytes: whole.bytes.get(passed..).unwrap_or_default(),
-            offset: whole.offset.saturating_add(passed as u64),
-            ..*whole
-        };
-        for row in PROTOCOLS {
-            match (row.recognise)(first.bytes) {
-                Recognition::Yes => {
-                    if let Some(counter) = row.counter {
-                        sink.count(counter);
-                    }
-                    *self = match row.start {
-                        Some(start) => {
-                            let mut parser = start();
-                            parser.data(Side::Client, first, &mut Named { sink, client });
-                            Self::Parsed(parser, client)
-                        }
-                        None => Self::Opaque,
-                    };
-                    return;
-                }
-                Recognition::More => waits = true,
-                Recognition::No => {}
+    /// Name of the protocol, once it is known.
+    pub const fn app(&self) -> Option<&'static str> {
+        match self {
+            Self::Fresh | Self::Undecided(_) => None,
+            Self::Opaque => Some(UNKNOWN),
+            Self::Parsed(_, row, _) => Some(row.name),
+        }
+    }
+
+    /// What follows a protocol that has ended.
+    fn after(next: Next, client: Option<IpAddr>) -> Self {
+        match next {
+            Next::Anew => Self::Undecided(Box::new(Beginning {
+                named: client,
+                is_prefaced: true,
+                ..Beginning::default()
+            })),
+            Next::Named(name) => match PROTOCOLS.iter().find(|row| row.name == name) {
+                Some(row) => Self::Parsed((row.start)(), row, client),
+                None => Self::Opaque,
+            },
+        }
+    }
+
+    /// The first bytes. What a client says at once and whole needs no copy.
+    fn begin(&mut self, from: Side, chunk: &Chunk<'_>, port: u16, sink: &mut dyn Sink) {
+        if from == Side::Client && proxy::preface(chunk.bytes) == Preface::No {
+            let opening = Opening { client: chunk.bytes, server: &[], port };
+            if let (Some(row), _) = recognised(&opening) {
+                let mut parser = start(row, sink);
+                parser.data(from, chunk, &mut Named { sink, client: None, app: row.name });
+                *self = Self::Parsed(parser, row, None);
+                return;
             }
         }
-        *self = if waits && whole.bytes.len() < UNDECIDED_MAX_BYTES {
-            let meta = RequestMeta { offset: whole.offset, time: whole.time, ..RequestMeta::default() };
-            Self::Undecided(whole.bytes.to_vec(), meta)
+        let mut beginning = Box::new(Beginning::default());
+        beginning.add(from, chunk);
+        self.decide(beginning, port, sink);
+    }
+
+    fn decide(&mut self, mut beginning: Box<Beginning>, port: u16, sink: &mut dyn Sink) {
+        let mut waits = beginning.client.is_empty();
+        if !waits && !beginning.is_prefaced {
+            match proxy::preface(&beginning.client) {
+                Preface::Is(length, client) => {
+                    beginning.pass_over(length);
+                    (beginning.is_prefaced, beginning.named) = (true, client);
+                    waits = beginning.client.is_empty();
+                }
+                Preface::More => waits = true,
+                Preface::No => beginning.is_prefaced = true,
+            }
+        }
+        let opening = Opening { client: &beginning.client, server: &beginning.server, port };
+        let (row, more) = recognised(&opening);
+        if let Some(row) = row.filter(|_| !opening.client.is_empty() || !opening.server.is_empty()) {
+            let named = beginning.named;
+            *self = Self::Parsed(start(row, sink), row, named);
+            beginning.replay(|side, chunk| self.data(side, chunk, port, sink));
+        } else if (waits || more) && beginning.client.len() + beginning.server.len() < UNDECIDED_MAX_BYTES {
+            *self = Self::Undecided(beginning);
         } else {
-            Self::Opaque
+            beginning.tell(sink);
+            *self = Self::Opaque;
+        }
+    }
+}
+
+/// The row that recognises an opening, and whether any cannot tell yet.
+fn recognised(opening: &Opening<'_>) -> (Option<&'static ProtocolRow>, bool) {
+    let mut more = false;
+    for row in PROTOCOLS {
+        match (row.recognise)(opening) {
+            Recognition::Yes => return (Some(row), false),
+            Recognition::More => more = true,
+            Recognition::No => {}
+        }
+    }
+    (None, more)
+}
+
+fn start(row: &'static ProtocolRow, sink: &mut dyn Sink) -> Box<dyn Parser> {
+    if let Some(counter) = row.counter {
+        sink.count(counter);
+    }
+    (row.start)()
+}
+
+impl Beginning {
+    fn add(&mut self, from: Side, chunk: &Chunk<'_>) {
+        let held = match from {
+            Side::Client => &mut self.client,
+            Side::Server => &mut self.server,
         };
+        held.extend_from_slice(chunk.bytes);
+        self.pieces.push((from, chunk.bytes.len(), chunk.offset, chunk.time, chunk.conflicting));
+    }
+
+    /// Leaves out the first bytes of the client.
+    fn pass_over(&mut self, length: usize) {
+        self.client.drain(..length.min(self.client.len()));
+        let mut left = length;
+        for piece in self.pieces.iter_mut().filter(|piece| piece.0 == Side::Client) {
+            let passed = left.min(piece.1);
+            piece.1 -= passed;
+            piece.2 = piece.2.saturating_add(passed as u64);
+            left -= passed;
+        }
+        self.pieces.retain(|piece| piece.1 > 0);
+    }
+
+    /// Gives every piece again, in order.
+    fn replay(&self, mut give: impl FnMut(Side, &Chunk<'_>)) {
+        let (mut client, mut server) = (self.client.as_slice(), self.server.as_slice());
+        for (side, length, offset, time, conflicting) in self.pieces.iter().copied() {
+            let from = match side {
+                Side::Client => &mut client,
+                Side::Server => &mut server,
+            };
+            let (bytes, rest) = from.split_at_checked(length).unwrap_or_default();
+            *from = rest;
+            give(side, &Chunk { bytes, offset, time, conflicting });
+        }
+    }
+
+    /// The first payload of a protocol that nothing recognises: it is judged as text.
+    fn tell(&self, sink: &mut dyn Sink) {
+        let Some((_, _, offset, time, _)) = self.pieces.iter().find(|piece| piece.0 == Side::Client) else {
+            return;
+        };
+        let frames = self.pieces.iter().filter(|piece| piece.0 == Side::Client).count();
+        let at = At {
+            offset: *offset,
+            time: *time,
+            frames: u16::try_from(frames).unwrap_or(u16::MAX),
+            app: UNKNOWN,
+        };
+        sink.text(&at, "payload", &self.client);
+    }
+
+    fn held(&self) -> usize {
+        size_of::<Self>()
+            + self.client.capacity()
+            + self.server.capacity()
+            + self.pieces.capacity() * size_of::<(Side, usize, u64, Timestamp, bool)>()
     }
 }
 
 /// Which side sends such bytes, where they tell.
 pub fn sender_of(bytes: &[u8]) -> Option<Side> {
-    if bytes.starts_with(b"HTTP/1.") {
+    let says =
+        |opening: &Opening<'_>| PROTOCOLS.iter().any(|row| (row.recognise)(opening) == Recognition::Yes);
+    // Replies are told first: an HTTP reply is no request of any protocol.
+    if bytes.starts_with(b"HTTP/1.") || says(&Opening { server: bytes, ..Opening::default() }) {
         return Some(Side::Server);
     }
-    PROTOCOLS.iter().any(|row| (row.recognise)(bytes) == Recognition::Yes).then_some(Side::Client)
+    says(&Opening { client: bytes, ..Opening::default() }).then_some(Side::Client)
 }
+
+#[cfg(test)]
+mod tests;

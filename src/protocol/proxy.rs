@@ -4,7 +4,9 @@
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
+use crate::model::marks::Mark;
 use crate::model::progress::Counter;
+use crate::protocol::found::{At, Login, Oddity};
 use crate::protocol::request::Request;
 use crate::protocol::{Reply, RequestMeta, Sink};
 
@@ -79,12 +81,14 @@ fn binary(bytes: &[u8]) -> Preface {
     Preface::Is(length, client)
 }
 
-/// Hands on what a parser finds, with the client that the preface named.
+/// Hands on what a parser finds, with the client that the preface named and the protocol's name.
 pub struct Named<'s> {
     /// Who takes it.
     pub sink: &'s mut dyn Sink,
     /// The client.
     pub client: Option<IpAddr>,
+    /// The protocol.
+    pub app: &'static str,
 }
 
 impl Sink for Named<'_> {
@@ -98,6 +102,22 @@ impl Sink for Named<'_> {
 
     fn count(&mut self, counter: Counter) {
         self.sink.count(counter);
+    }
+
+    fn login(&mut self, at: &At, login: &Login<'_>) {
+        self.sink.login(&At { app: self.app, ..*at }, login);
+    }
+
+    fn oddity(&mut self, at: &At, oddity: &'static Oddity, excerpt: &[u8]) {
+        self.sink.oddity(&At { app: self.app, ..*at }, oddity, excerpt);
+    }
+
+    fn text(&mut self, at: &At, field: &'static str, text: &[u8]) {
+        self.sink.text(&At { app: self.app, ..*at }, field, text);
+    }
+
+    fn mark(&mut self, mark: Mark<'_>) {
+        self.sink.mark(mark);
     }
 }
 

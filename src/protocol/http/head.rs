@@ -124,6 +124,37 @@ pub struct ReplyHead {
     pub length: Option<u64>,
     /// Whether the body is chunked.
     pub chunked: bool,
+    /// `Location`, its beginning.
+    pub location: Location,
+}
+
+/// The beginning of a `Location`: enough to see where a login leads. Held in place, so that a redirect costs no allocation.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub struct Location {
+    bytes: [u8; LOCATION_MAX_BYTES],
+    len: usize,
+}
+
+/// Bytes kept of a `Location`.
+const LOCATION_MAX_BYTES: usize = 120;
+
+impl Location {
+    /// None was sent.
+    const NONE: Self = Self { bytes: [0; LOCATION_MAX_BYTES], len: 0 };
+
+    fn of(value: &[u8]) -> Self {
+        let mut location = Self::NONE;
+        for (to, from) in location.bytes.iter_mut().zip(value) {
+            *to = *from;
+            location.len += 1;
+        }
+        location
+    }
+
+    /// What was sent, if anything.
+    pub fn sent(&self) -> Option<&[u8]> {
+        self.bytes.get(..self.len).filter(|bytes| !bytes.is_empty())
+    }
 }
 
 /// Parses a reply's head; `None` for bytes that are none.
@@ -132,7 +163,7 @@ pub fn reply(bytes: &[u8]) -> Option<ReplyHead> {
     let rest = lines.next()?.strip_prefix(b"HTTP/1.")?;
     let code = rest.get(1..)?.trim_ascii_start().get(..3)?;
     let status = std::str::from_utf8(code).ok()?.parse().ok()?;
-    let mut head = ReplyHead { status, length: None, chunked: false };
+    let mut head = ReplyHead { status, length: None, chunked: false, location: Location::NONE };
     for line in lines.take(FIELDS_MAX) {
         let Some(colon) = memchr::memchr(b':', line) else { continue };
         let (name, value) = line.split_at_checked(colon).unwrap_or_default();
@@ -141,6 +172,8 @@ pub fn reply(bytes: &[u8]) -> Option<ReplyHead> {
             head.length = number(value);
         } else if name.eq_ignore_ascii_case(b"transfer-encoding") {
             head.chunked = ends_chunked(value);
+        } else if name.eq_ignore_ascii_case(b"location") {
+            head.location = Location::of(value);
         }
     }
     Some(head)

@@ -11,7 +11,11 @@ use std::collections::VecDeque;
 use crate::model::stream::{Chunk, Side};
 use crate::protocol::http::replies::Replies;
 use crate::protocol::http::requests::Requests;
-use crate::protocol::{Parser, Recognition, Sink};
+use crate::protocol::{Opening, Parser, ProtocolRow, Recognition, Sink};
+
+/// Its row of the table.
+pub const ROW: ProtocolRow =
+    ProtocolRow { name: "http", recognise: recognise_opening, start, counter: None, oddities: &[] };
 
 /// Bytes of a request's or reply's head. Servers refuse more than 8 to 64 KiB.
 pub const HEAD_MAX_BYTES: usize = 64 << 10;
@@ -55,6 +59,11 @@ const METHODS: &[&[u8]] = &[
     b"NOTIFY",
 ];
 
+/// The client speaks first.
+fn recognise_opening(opening: &Opening<'_>) -> Recognition {
+    if opening.client.is_empty() { Recognition::More } else { recognise(opening.client) }
+}
+
 /// Looks at the first bytes of a client.
 pub fn recognise(bytes: &[u8]) -> Recognition {
     let start = bytes.iter().take_while(|byte| matches!(byte, b'\r' | b'\n')).count();
@@ -93,7 +102,7 @@ fn is_token(byte: u8) -> bool {
 }
 
 /// Starts the parser of one conversation.
-pub fn start() -> Box<dyn Parser> {
+fn start() -> Box<dyn Parser> {
     Box::new(Http::default())
 }
 

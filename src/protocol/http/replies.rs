@@ -125,7 +125,8 @@ impl Replies {
         if let Some((index, _)) = request
             && !outstanding.unsynced
         {
-            sink.reply(index, &Reply { status: head.status, body_start: rest });
+            let location = head.location.sent();
+            sink.reply(index, &Reply { status: head.status, location, body_start: rest });
         }
         let switched = head.status == 101 || asked == Asked::Connect && (200..300).contains(&head.status);
         self.state = if switched {

@@ -1,6 +1,8 @@
 use super::*;
+use crate::model::marks::Mark;
 use crate::model::progress::Counter;
 use crate::model::time::Timestamp;
+use crate::protocol::found::{At, Login, Oddity};
 use crate::protocol::request::{Defects, Request};
 use crate::protocol::{Conversation, Reply, RequestMeta};
 
@@ -27,6 +29,10 @@ impl Sink for Heard {
         self.replies.push((index, reply.status));
     }
     fn count(&mut self, _: Counter) {}
+    fn login(&mut self, _: &At, _: &Login<'_>) {}
+    fn oddity(&mut self, _: &At, _: &'static Oddity, _: &[u8]) {}
+    fn text(&mut self, _: &At, _: &'static str, _: &[u8]) {}
+    fn mark(&mut self, _: Mark<'_>) {}
 }
 
 /// Plays a dialogue, each side's bytes in pieces of at most `piece`.
@@ -39,7 +45,7 @@ fn play(dialogue: &[(Side, &[u8])], piece: usize) -> Heard {
             let offset = &mut offsets[usize::from(*side == Side::Server)];
             let chunk = Chunk { bytes, offset: *offset, time: Timestamp(0), conflicting: false };
             *offset += bytes.len() as u64;
-            conversation.data(*side, &chunk, &mut heard);
+            conversation.data(*side, &chunk, 80, &mut heard);
         }
     }
     conversation.closed(Side::Client, &mut heard);
@@ -176,7 +182,7 @@ fn after_a_gap_the_next_request_is_found_again() {
     let mut conversation = Conversation::default();
     let mut say = |conversation: &mut Conversation, bytes: &[u8]| {
         let chunk = Chunk { bytes, offset: 0, time: Timestamp(0), conflicting: false };
-        conversation.data(Side::Client, &chunk, &mut heard);
+        conversation.data(Side::Client, &chunk, 80, &mut heard);
     };
     say(&mut conversation, b"GET /a HTTP/1.1\r\nHos");
     conversation.gap(Side::Client, 100, &mut Heard::default());
@@ -222,14 +228,14 @@ proptest::proptest! {
         let mut heard = Heard::default();
         let mut conversation = Conversation::default();
         let opening = Chunk { bytes: b"POST / HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\n", offset: 0, time: Timestamp(0), conflicting: false };
-        conversation.data(Side::Client, &opening, &mut heard);
+        conversation.data(Side::Client, &opening, 80, &mut heard);
         for (from_server, bytes, act) in &dialogue {
             let side = if *from_server { Side::Server } else { Side::Client };
             let chunk = Chunk { bytes, offset: 0, time: Timestamp(0), conflicting: *act == 1 };
             match act {
                 2 => conversation.gap(side, bytes.len() as u64, &mut heard),
                 3 => conversation.closed(side, &mut heard),
-                _ => conversation.data(side, &chunk, &mut heard),
+                _ => conversation.data(side, &chunk, 80, &mut heard),
             }
             proptest::prop_assert!(conversation.held() <= 4 * (HEAD_MAX_BYTES + BODY_MAX_BYTES));
         }

@@ -1,0 +1,73 @@
+use super::*;
+use crate::model::time::Timestamp;
+
+/// What came out of a conversation.
+#[derive(Debug, Default)]
+struct Heard {
+    requests: usize,
+    texts: Vec<(String, String, u64)>,
+}
+
+impl Sink for Heard {
+    fn request(&mut self, _: &RequestMeta, _: &Request<'_>) {
+        self.requests += 1;
+    }
+    fn reply(&mut self, _: u64, _: &Reply<'_>) {}
+    fn count(&mut self, _: Counter) {}
+    fn login(&mut self, _: &At, _: &Login<'_>) {}
+    fn oddity(&mut self, _: &At, _: &'static Oddity, _: &[u8]) {}
+    fn text(&mut self, at: &At, field: &'static str, text: &[u8]) {
+        self.texts.push((format!("{}:{field}", at.app), String::from_utf8_lossy(text).into(), at.offset));
+    }
+    fn mark(&mut self, _: Mark<'_>) {}
+}
+
+fn play(dialogue: &[(Side, &[u8])]) -> (Conversation, Heard) {
+    let (mut conversation, mut heard) = (Conversation::default(), Heard::default());
+    let mut offsets = [0_u64; 2];
+    for (side, bytes) in dialogue {
+        let offset = &mut offsets[usize::from(*side == Side::Server)];
+        let chunk = Chunk { bytes, offset: *offset, time: Timestamp(0), conflicting: false };
+        *offset += bytes.len() as u64;
+        conversation.data(*side, &chunk, 4_711, &mut heard);
+    }
+    (conversation, heard)
+}
+
+#[test]
+fn what_nothing_recognises_is_judged_by_its_first_payload_once() {
+    let long = [b'\x01'; 2_000];
+    let (mut conversation, mut heard) = play(&[(Side::Client, b"\x01\x02hello"), (Side::Client, b" again")]);
+    assert_eq!(heard.texts, [("unknown:payload".into(), "\x01\x02hello".into(), 0)]);
+    assert_eq!(conversation.app(), Some(UNKNOWN));
+    conversation.closed(Side::Client, &mut heard);
+    assert_eq!(heard.texts.len(), 1);
+    let (conversation, heard) = play(&[(Side::Client, &long)]);
+    assert_eq!((heard.texts.len(), conversation.held()), (1, 0));
+}
+
+#[test]
+fn a_request_after_a_banner_and_in_pieces_is_recognised_still() {
+    let (conversation, heard) =
+        play(&[(Side::Server, b"hello\r\n"), (Side::Client, b"GE"), (Side::Client, b"T / HTTP/1.1\r\n\r\n")]);
+    assert_eq!((conversation.app(), heard.requests), (Some("http"), 1));
+}
+
+#[test]
+fn what_was_begun_and_never_recognised_is_told_at_the_end() {
+    let (mut conversation, mut heard) = play(&[(Side::Client, b"GE")]);
+    assert!(conversation.held() > 0 && heard.texts.is_empty());
+    conversation.closed(Side::Client, &mut heard);
+    assert_eq!(heard.texts[0].1, "GE");
+}
+
+#[test]
+fn every_row_has_a_name_of_its_own() {
+    let mut names: Vec<&str> = PROTOCOLS.iter().map(|row| row.name).collect();
+    names
+        .extend(datagram::DATAGRAMS.iter().map(|row| row.name).filter(|name| !["dns", "sip"].contains(name)));
+    let count = names.len();
+    names.sort_unstable();
+    names.dedup();
+    assert_eq!(names.len(), count);
+}
