@@ -2,18 +2,19 @@
 //! namespaces. Needs root, iproute2, curl and python3; without them each test says that it is skipped.
 
 #![allow(
+    clippy::disallowed_methods,
     clippy::expect_used,
     clippy::indexing_slicing,
     clippy::panic,
     clippy::print_stderr,
     clippy::unwrap_used,
-    reason = "a test stops at the first surprise and says what it skips"
+    reason = "a test stops at the first surprise, says what it skips, and may look at the clock"
 )]
 
 use std::collections::BTreeSet;
 use std::path::PathBuf;
 use std::process::Command;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use serde_json::Value;
 
@@ -309,22 +310,27 @@ fn what_passes_two_captured_interfaces_counts_once() {
 fn a_kill_shows_as_a_hole_in_the_observed_time() {
     let Some(mut bed) = bed() else { return };
     let home = Home::new(SITE);
-    let mut watched = Duration::ZERO;
+    // On a busy machine everything takes longer: what may be claimed is measured, not planned.
+    let (mut watched, mut lived) = (Duration::ZERO, Duration::ZERO);
     for _ in 0..3 {
+        let begin = Instant::now();
         let mut daemon = Daemon::start(&bed, &home, "wan0");
         daemon.let_pass(SNAPSHOT_AGE_MAX);
         watched += SNAPSHOT_AGE_MAX;
         daemon.kill();
+        lived += begin.elapsed();
         // Nobody watches now.
         std::thread::park_timeout(Duration::from_secs(3));
     }
+    let begin = Instant::now();
     let daemon = Daemon::start(&bed, &home, "wan0");
     bed.ask(CHINA, &attacks("203.0.113.10", 2));
     daemon.stop().good();
+    lived += begin.elapsed();
     let report = home.report();
     assert_eq!(total(&report), 2);
     let observed = report["period"]["coverage"]["seconds_observed"].as_u64().expect("observed");
     // Of each run at most the last second may be missing; of the nine seconds between them nothing may be claimed.
     assert!(observed + 3 >= watched.as_secs(), "{observed} s observed of {watched:?} and more");
-    assert!(observed <= watched.as_secs() + 6, "{observed} s observed of {watched:?} and a little");
+    assert!(observed <= lived.as_secs() + 1, "{observed} s observed of {lived:?} lived");
 }
