@@ -19,8 +19,10 @@ use crate::report::{
     ReportError, campaigns, dominance, doubtful, networks, query, regimes, rollup, sentence, spread, trend,
 };
 
+/// The loss of event lines: attempts that no line represents.
+pub const EVENTS: &str = "events";
 /// Losses that are counted outside the packet path.
-pub const OTHER_LOSSES: [&str; 2] = ["events_shed", "late_attempts"];
+pub const OTHER_LOSSES: [&str; 2] = [EVENTS, "late_attempts"];
 
 /// Less of a step observed than this breaks a comparison with others.
 const COVERED_MIN: f64 = 0.9;

@@ -80,6 +80,7 @@ impl Writer {
         files::make_folder(&setup.settings.directory)?;
         let (mut store, told) = Store::open(&setup.state.directory)?;
         store.undo_unfinished()?;
+        store.shed_untold()?;
         store.set_sources_per_day(u64::from(setup.state.sources_per_day));
         store.set_meta("provenance", &serde_json::to_string(&setup.provenance).unwrap_or_default())?;
         store.set_regime(&setup.provenance)?;
@@ -188,7 +189,7 @@ impl Writer {
         let lengths = if self.setup.settings.events { self.append_events(snapshot)? } else { Vec::new() };
         let hour = self.clock.now().hour();
         let extra = [
-            (hour, "events_shed", snapshot.events_shed),
+            (hour, summary::EVENTS, snapshot.events_shed),
             (hour, "late_attempts", snapshot.late),
             (hour, "duplicate_attempts", snapshot.duplicates),
             (hour, "sources_spilled", snapshot.sources_spilled),
