@@ -338,8 +338,7 @@ impl Path {
         act: impl FnOnce(&mut Conversation, &mut Judge<'_>),
     ) {
         let FlowState { conversation, awaited, attacked, marks } = state;
-        let app = conversation.app().unwrap_or(protocol::UNKNOWN);
-        let mut judge = Judge { path: self, view, awaited, attacked, marks, app };
+        let mut judge = Judge { path: self, view, awaited, attacked, marks };
         act(conversation, &mut judge);
     }
 }

@@ -60,8 +60,6 @@ pub struct Judge<'a> {
     pub attacked: &'a mut bool,
     /// The marks of its client.
     pub marks: &'a mut Marks,
-    /// Name of its protocol.
-    pub app: &'static str,
 }
 
 impl Sink for Judge<'_> {
@@ -138,13 +136,13 @@ impl Judge<'_> {
     fn service(&mut self, at: &At, verdict: Verdict) {
         let counter = match verdict {
             Verdict::Attack(judgement) => {
-                let at = RequestMeta {
+                let meta = RequestMeta {
                     offset: at.offset,
                     time: at.time,
                     frames: at.frames,
                     ..RequestMeta::default()
                 };
-                let attempt = self.attempt(&at, judgement);
+                let attempt = self.attempt(&meta, at.app, judgement);
                 self.hold(Held::Attempt(attempt), None);
                 Counter::MessagesAttack
             }
@@ -156,12 +154,12 @@ impl Judge<'_> {
     }
 
     fn attack(&mut self, meta: &RequestMeta, request: &Request<'_>, judgement: Judgement) {
-        let mut attempt = self.attempt(meta, judgement);
+        let mut attempt = self.attempt(meta, "http", judgement);
         attempt.http = Some(http_fields(request, meta.proxied, self.path.detector.naming_headers()));
         self.hold(Held::Attempt(attempt), Some(meta.index));
     }
 
-    fn attempt(&mut self, meta: &RequestMeta, judgement: Judgement) -> Box<Attempt> {
+    fn attempt(&mut self, meta: &RequestMeta, app: &'static str, judgement: Judgement) -> Box<Attempt> {
         let opens_session = !std::mem::replace(self.attacked, true);
         Box::new(Attempt {
             id: identity(self.view, meta.offset),
@@ -169,7 +167,7 @@ impl Judge<'_> {
             client: self.view.client,
             server: self.view.server,
             transport: Transport::Tcp,
-            app_proto: self.app,
+            app_proto: app,
             flow_id: flow_id(self.view),
             opens_session,
             grade: self.view.grade,
