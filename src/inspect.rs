@@ -12,7 +12,7 @@ use crate::decode::{self, Payload, transport};
 use crate::detect::{Detector, Scratch};
 use crate::handoff::{Outbox, Record};
 use crate::inspect::attempts::{Awaited, Held, Judge};
-use crate::model::attempt::Attempt;
+use crate::model::attempt::{Attempt, AttemptId};
 use crate::model::contact::Contact;
 use crate::model::frame::Frame;
 use crate::model::grade::Grade;
@@ -317,8 +317,15 @@ impl Path {
                 }
                 self.send(Record::Attempt(attempt), Counter::ChannelDrops);
             }
-            Held::Contact(contact) => {
-                self.send(Record::Contact(Contact { grade: view.grade, ..contact }), Counter::ContactDrops);
+            // Without a reply nothing became of it.
+            Held::Credential(_) => {}
+            Held::Contact(contact, times) => {
+                for number in 0..u64::from(times) {
+                    // Several credentials of one message differ by their number in it.
+                    let id = AttemptId(contact.id.0.wrapping_add(number));
+                    let contact = Contact { id, grade: view.grade, ..contact.clone() };
+                    self.send(Record::Contact(contact), Counter::ContactDrops);
+                }
             }
         }
     }
@@ -386,3 +393,6 @@ impl Consumer for Path {
         state.conversation.held() + state.awaited.len() * size_of::<Attempt>() + state.marks.held()
     }
 }
+
+#[cfg(test)]
+mod tests;

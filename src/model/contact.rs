@@ -3,13 +3,13 @@
 
 use std::net::{IpAddr, SocketAddr};
 
-use crate::model::attempt::{AttemptId, Transport};
+use crate::model::attempt::{AttemptId, HttpFields, Transport};
 use crate::model::class::Class;
 use crate::model::grade::Grade;
 use crate::model::time::Timestamp;
 
 /// One act that is an attack only in company: it is judged by source, in the classifier.
-#[derive(Clone, Copy, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct Contact {
     /// Identity, made as that of an attempt: the same act seen twice counts once.
     pub id: AttemptId,
@@ -31,6 +31,8 @@ pub struct Contact {
     pub frames: u16,
     /// What it was.
     pub act: Act,
+    /// The request that presented a credential, where it was one of HTTP: who is behind a proxy and which site was meant.
+    pub http: Option<Box<HttpFields>>,
 }
 
 /// What a contact was, and what became of it.

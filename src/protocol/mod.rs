@@ -98,6 +98,8 @@ pub trait Sink {
     fn request(&mut self, meta: &RequestMeta, request: &Request<'_>);
     /// The final reply to request number `index`.
     fn reply(&mut self, index: u64, reply: &Reply<'_>);
+    /// More of the body of that reply, as long as its beginning is of interest: at most [`http::BODY_TOLD_BYTES`].
+    fn reply_body(&mut self, index: u64, bytes: &[u8]);
     /// Something to count.
     fn count(&mut self, counter: Counter);
     /// A credential and its fate.
