@@ -8,6 +8,7 @@ use crate::report::sentence::{self, grouped, per_cent};
 use crate::report::shape::{Report, Row};
 use crate::report::text::safe;
 use crate::report::trend::Trend;
+use crate::report::units::UnitPart;
 
 const STYLE: &str = "
 :root{color-scheme:light dark;--ink:#1b1f24;--paper:#fff;--soft:#57606a;--line:#d0d7de;--bar:#0b5cad}
@@ -67,6 +68,9 @@ fn page(report: &Report, sealed: &Value) -> Markup {
                     section { (origins(report)) }
                     section { (table("Protected sites", &report.sites)) }
                     section { (table("Classes of attack", &report.classes)) }
+                    @for unit in report.units.iter().filter(|unit| unit.is_apart() && unit.counts.attempts > 0) {
+                        section { (apart(unit)) }
+                    }
                     section { (table("Evidence of the origin", &report.grades)) }
                     @if !report.labels.is_empty() { section { (table("Labelled networks", &report.labels)) } }
                     @if !report.likely_false_alarms.is_empty() { section { (doubtful(report)) } }
@@ -87,6 +91,28 @@ fn ladder(report: &Report) -> Markup {
             caption { "The same traffic in every unit" }
             thead { tr { th scope="col" { "Unit" } th scope="col" { "Count" } } }
             tbody { @for (unit, count) in rows { tr { td { (unit) } td { (count) } } } }
+        }
+    }
+}
+
+/// A unit that is counted apart.
+fn apart(unit: &UnitPart) -> Markup {
+    let tables = [("Class", &unit.classes), ("Site", &unit.sites), ("Origin", &unit.origins)];
+    html! {
+        h2 { (unit.title) " (not in the headline)" }
+        @for (name, rows) in tables {
+            table {
+                caption { (unit.title) " by " (name.to_lowercase()) }
+                thead { tr { th scope="col" { (name) } th scope="col" { "Attempts" } th scope="col" { "Incidents" } } }
+                tbody {
+                    @for row in rows {
+                        tr {
+                            td { (safe(&row.title)) @if row.id != row.title { " (" (safe(&row.id)) ")" } }
+                            td { (grouped(row.counts.attempts)) } td { (grouped(row.counts.incidents)) }
+                        }
+                    }
+                }
+            }
         }
     }
 }

@@ -29,6 +29,7 @@ pub mod spread;
 pub mod store;
 pub mod summary;
 pub mod trend;
+pub mod units;
 pub mod verify;
 pub mod writer;
 

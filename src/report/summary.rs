@@ -74,6 +74,7 @@ pub fn build(
         labels: rows.labels,
         classes: rows.classes,
         grades: rows.grades,
+        units: tables.units.parts(),
         series: series(asked, &tables.steps, &watch, &regimes)?,
         trend: trend::read(asked, declared)?,
         campaigns: campaigns::read(store, span, site)?,
