@@ -4,7 +4,8 @@
 
 mod attempts;
 
-use std::collections::VecDeque;
+use std::collections::{HashMap, VecDeque};
+use std::net::SocketAddr;
 use std::sync::Arc;
 
 use crate::capture::{Lost, Sink};
@@ -17,7 +18,7 @@ use crate::model::contact::Contact;
 use crate::model::frame::Frame;
 use crate::model::grade::Grade;
 use crate::model::marks::Marks;
-use crate::model::progress::{Counter, Counters, Progress};
+use crate::model::progress::{Counter, Counters, Progress, Reading};
 use crate::model::stream::{Chunk, Side};
 use crate::model::time::{Hour, MICROS_PER_SEC, Timestamp};
 use crate::protocol::{self, Conversation};
@@ -29,6 +30,8 @@ use crate::stream::{Consumer, FlowRef, View};
 pub const REPLY_TIMEOUT_MICROS: i64 = 30 * MICROS_PER_SEC;
 /// Attempts of all conversations whose reply is awaited; at up to 2 KiB each 16 MiB.
 const AWAITED_MAX: usize = 8_192;
+/// Servers told apart between two reports of progress.
+const SERVERS_MAX: usize = 1_024;
 /// Frames after which progress is told even within one hour.
 const PROGRESS_FRAMES: u64 = 65_536;
 /// Conversations forgotten for one tick at most.
@@ -92,6 +95,8 @@ pub struct Path {
     counters: Counters,
     /// What `now` is ahead of the clock, by the times that the clock was set back.
     skew_micros: i64,
+    /// Conversations that ended since the last progress, by the server's endpoint.
+    served: HashMap<SocketAddr, [u64; Reading::ALL.len()], ahash::RandomState>,
     /// When each conversation with an awaited reply is due, earliest first.
     due: VecDeque<(Timestamp, FlowRef)>,
 }
@@ -111,6 +116,7 @@ impl Inspector {
             scratch: Scratch::default(),
             outbox,
             counters: Counters::default(),
+            served: HashMap::default(),
             skew_micros: 0,
             due: VecDeque::new(),
         };
@@ -187,6 +193,7 @@ impl Inspector {
             observed: self.observed.take(),
             hour: self.hour,
             counters: self.counters.take(),
+            served: self.path.served.drain().collect(),
         };
         self.frames_untold = 0;
         self.hour = now.hour();
@@ -194,6 +201,7 @@ impl Inspector {
             self.counters.merge(&kept.counters);
             self.observed = kept.observed;
             self.stepped = kept.stepped;
+            self.path.served = kept.served.into_iter().collect();
         }
         self.path.detector = self.path.detectors.current();
     }
@@ -206,6 +214,7 @@ impl Inspector {
             observed: None,
             hour: Hour::default(),
             counters: Counters::default(),
+            served: Vec::new(),
         };
         // One that a full channel refuses is followed by the next.
         let _ = self.path.outbox.send(Record::Progress(Box::new(told)));
@@ -330,6 +339,16 @@ impl Path {
         }
     }
 
+    /// Notes that a conversation with a server has ended.
+    fn serve(&mut self, server: SocketAddr, reading: Reading) {
+        if self.served.len() >= SERVERS_MAX && !self.served.contains_key(&server) {
+            return self.counters.count(Counter::ServersUnlisted);
+        }
+        if let Some(count) = self.served.entry(server).or_default().get_mut(reading as usize) {
+            *count += 1;
+        }
+    }
+
     /// Sends a record; one that a full channel refuses is counted as lost.
     fn send(&mut self, record: Record, lost: Counter) {
         if self.outbox.send(record).is_err() {
@@ -387,6 +406,11 @@ impl Consumer for Path {
             conversation.closed(Side::Server, judge);
         });
         self.release(view, state, |_| true);
+        if view.grade >= Grade::E1
+            && let Some(reading) = state.conversation.reading()
+        {
+            self.serve(view.server, reading);
+        }
     }
 
     fn held(state: &FlowState) -> usize {

@@ -349,6 +349,13 @@ impl Classifier {
         if !progress.counters.is_empty() {
             self.delta.add_counters(progress.hour, &progress.counters);
         }
+        for (server, counts) in &progress.served {
+            let (site, _) = self.rules.sites.site(*server, None);
+            let known = self.delta.conversations.entry((progress.hour, site)).or_default();
+            for (known, more) in known.iter_mut().zip(counts) {
+                *known += more;
+            }
+        }
         if let Some(slowest) = self.reached.iter().copied().collect::<Option<Vec<_>>>()
             && let Some(watermark) = slowest.into_iter().min()
         {

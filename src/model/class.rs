@@ -42,6 +42,17 @@ impl Unit {
     }
 }
 
+/// What is seen of a class in a conversation that is encrypted.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum Sight {
+    /// Nothing: it is in what is said.
+    Hidden,
+    /// Lengths, times and handshakes speak for it: marked as inferred.
+    Inferred,
+    /// All: it is in the packets, not in what they say.
+    Plain,
+}
+
 /// How bad a success would be; the numbers are those of EVE (1 is the worst).
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub enum Severity {
@@ -173,6 +184,15 @@ impl Class {
     /// Whether attempts of it belong to the headline: `web.*`, `auth.*` and `exploit.*`.
     pub fn in_headline(self) -> bool {
         matches!(self.row().unit, Unit::Request | Unit::Login)
+    }
+
+    /// What encryption leaves to be seen of it.
+    pub fn through_encryption(self) -> Sight {
+        match self {
+            Self::AuthSsh | Self::AuthRemote | Self::DosApp => Sight::Inferred,
+            _ if matches!(self.row().unit, Unit::FloodSecond | Unit::Probe) => Sight::Plain,
+            _ => Sight::Hidden,
+        }
     }
 
     /// Whether each attempt gets an event line of its own (`web.*`).

@@ -14,7 +14,7 @@ pub mod tls;
 use std::net::IpAddr;
 
 use crate::model::marks::Mark;
-use crate::model::progress::Counter;
+use crate::model::progress::{Counter, Reading};
 use crate::model::stream::{Chunk, Side};
 use crate::model::time::Timestamp;
 use crate::protocol::found::{At, Login, Oddity};
@@ -136,6 +136,10 @@ pub trait Parser: std::fmt::Debug + Send {
     fn next(&self) -> Option<Next> {
         None
     }
+    /// How far what is said can be read.
+    fn reading(&self) -> Reading {
+        Reading::Clear
+    }
 }
 
 /// The first bytes of a conversation that is not recognised yet, in the order in which they came.
@@ -225,6 +229,15 @@ impl Conversation {
             Self::Fresh | Self::Undecided(_) => None,
             Self::Opaque => Some(UNKNOWN),
             Self::Parsed(_, row, _) => Some(row.name),
+        }
+    }
+
+    /// How far what is said can be read; none where the client has said nothing.
+    pub fn reading(&self) -> Option<Reading> {
+        match self {
+            Self::Fresh | Self::Undecided(_) => None,
+            Self::Opaque => Some(Reading::Unknown),
+            Self::Parsed(parser, ..) => Some(parser.reading()),
         }
     }
 

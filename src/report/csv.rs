@@ -80,13 +80,24 @@ pub fn write(report: &Report, _: &Value) -> Vec<Output> {
         counted(&report.labels, "labels"),
     ];
     outputs.extend([origins(report), series(report), totals(report), losses(report), doubtful(report)]);
-    outputs.extend([campaigns(report), regimes(report), trend(report), units(report)]);
+    outputs.extend([campaigns(report), regimes(report), trend(report), units(report), readings(report)]);
     outputs
 }
 
 fn numbers(counts: &Counts) -> [String; 5] {
     [counts.attempts, counts.headline_attempts, counts.overseas_attempts, counts.sessions, counts.incidents]
         .map(|number| number.to_string())
+}
+
+fn readings(report: &Report) -> Output {
+    let mut table = Table::new(&["site", "clear", "hidden", "unknown", "inspectable_share"]);
+    for row in &report.readings {
+        let counts = [row.clear, row.hidden, row.unknown].map(|count| count.to_string());
+        table.row(
+            &[vec![row.site.clone()], counts.to_vec(), vec![row.inspectable_share.to_string()]].concat(),
+        );
+    }
+    Output { suffix: ".readings.csv".into(), content: table.into_text() }
 }
 
 fn units(report: &Report) -> Output {

@@ -75,6 +75,7 @@ fn page(report: &Report, sealed: &Value) -> Markup {
                     @if !report.labels.is_empty() { section { (table("Labelled networks", &report.labels)) } }
                     @if !report.likely_false_alarms.is_empty() { section { (doubtful(report)) } }
                     @if !report.campaigns.is_empty() { section { (campaigns(report)) } }
+                    @if !report.readings.is_empty() { section { (readings(report)) } }
                     section { (regimes(report)) }
                     section { (losses(report)) }
                 }
@@ -91,6 +92,33 @@ fn ladder(report: &Report) -> Markup {
             caption { "The same traffic in every unit" }
             thead { tr { th scope="col" { "Unit" } th scope="col" { "Count" } } }
             tbody { @for (unit, count) in rows { tr { td { (unit) } td { (count) } } } }
+        }
+    }
+}
+
+/// How much of each site's conversations could be read.
+fn readings(report: &Report) -> Markup {
+    html! {
+        table {
+            caption { "What could be read: conversations by site" }
+            thead { tr {
+                th scope="col" { "Site" } th scope="col" { "In clear" } th scope="col" { "Encrypted" }
+                th scope="col" { "Unknown protocol" } th scope="col" { "Readable" }
+            } }
+            tbody {
+                @for row in &report.readings {
+                    tr {
+                        td { (safe(&row.site)) } td { (grouped(row.clear)) } td { (grouped(row.hidden)) }
+                        td { (grouped(row.unknown)) } td { (format!("{:.1} %", row.inspectable_share * 100.0)) }
+                    }
+                }
+            }
+        }
+        @if report.readings.iter().any(|row| row.hidden > 0) {
+            p.note {
+                "In encrypted conversations no web attack, no web, mail or database login and no exploit is seen; of SSH and remote "
+                "desktop logins and of floods only what lengths, times and handshakes tell (inferred)."
+            }
         }
     }
 }

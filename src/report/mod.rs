@@ -17,6 +17,7 @@ pub mod names;
 pub mod networks;
 pub mod provenance;
 pub mod public;
+pub mod reading;
 pub mod recount;
 pub mod regimes;
 pub mod retention;

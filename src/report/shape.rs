@@ -8,6 +8,7 @@ use crate::model::grade::Grade;
 use crate::model::place::Sector;
 use crate::report::campaigns::CampaignRow;
 use crate::report::dominance::{Agreement, Dominance};
+use crate::report::reading::ReadingRow;
 use crate::report::regimes::RegimeRow;
 use crate::report::trend::Trend;
 use crate::report::units::UnitPart;
@@ -284,6 +285,8 @@ pub struct Report {
     pub grades: Vec<Row>,
     /// By what one attempt is, each unit with tables of its own.
     pub units: Vec<UnitPart>,
+    /// By site, how much of its conversations could be read, and what encryption hides.
+    pub readings: Vec<ReadingRow>,
     /// Over time.
     pub series: Vec<Step>,
     /// Whether it is getting worse; `null` but for months and years.

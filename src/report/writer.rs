@@ -25,7 +25,7 @@ use crate::report::shape::Report;
 use crate::report::span::Span;
 use crate::report::store::{Closed, Store};
 use crate::report::summary;
-use crate::report::{ReportError, files, manifest, retention, sources};
+use crate::report::{ReportError, files, manifest, reading, retention, sources};
 use crate::tally::{OpenIncident, Snapshot};
 
 /// A period closes so long after its end: attempts are judged up to 30 s after their request.
@@ -188,13 +188,21 @@ impl Writer {
         self.move_late(snapshot);
         let lengths = if self.setup.settings.events { self.append_events(snapshot)? } else { Vec::new() };
         let hour = self.clock.now().hour();
-        let extra = [
+        let conversations = reading::counters(snapshot);
+        let mut extra = vec![
             (hour, summary::EVENTS, snapshot.events_shed),
             (hour, "late_attempts", snapshot.late),
             (hour, "duplicate_attempts", snapshot.duplicates),
             (hour, "sources_spilled", snapshot.sources_spilled),
             (hour, "identities_shed", snapshot.ids_shed),
         ];
+        extra.extend(conversations.iter().map(|(counted, name, value)| {
+            let is_closed = self
+                .kinds
+                .iter()
+                .any(|kind| self.closed_now.contains(&Period::containing(*kind, counted.start())));
+            (if is_closed { hour } else { *counted }, name.as_str(), *value)
+        }));
         self.store.add(snapshot, &lengths, &extra, self.setup.mode)?;
         // From here on it is counted: nothing may fail any more, or it would be given again.
         self.events.committed(lengths);

@@ -11,7 +11,7 @@ use crate::model::grade::Grade;
 use crate::model::origin::Infrastructure;
 use crate::model::period::Period;
 use crate::model::place::{Country, Place, Sector, SourceKey, SourcePrefix};
-use crate::model::progress::Counters;
+use crate::model::progress::{Counters, Reading};
 use crate::model::time::{Hour, Timestamp};
 
 /// The finest row that is kept for good.
@@ -300,6 +300,8 @@ pub struct Snapshot {
     pub endpoints: HashMap<Endpoint, EndpointSums>,
     /// Frames of attempts.
     pub frames: HashMap<FrameKey, FrameSums>,
+    /// Conversations that ended, by how far they could be read, in the order of [`Reading::ALL`].
+    pub conversations: HashMap<(Hour, Arc<str>), [u64; Reading::ALL.len()]>,
     /// Coverage.
     pub watch: HashMap<Hour, HourWatch>,
     /// Event lines in the order of their arrival.
