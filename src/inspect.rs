@@ -3,17 +3,18 @@
 //! Owns one worker's flow table, its buffers and the attempts whose reply is awaited. No clock, no file, no log.
 
 mod attempts;
+pub mod datagrams;
 
 use std::collections::{HashMap, VecDeque};
 use std::net::SocketAddr;
 use std::sync::Arc;
 
 use crate::capture::{Lost, Sink};
-use crate::decode::{self, Payload, transport};
+use crate::decode::{self, Payload, link, transport};
 use crate::detect::{Detector, Scratch};
 use crate::handoff::{Outbox, Record};
 use crate::inspect::attempts::{Awaited, Held, Judge};
-use crate::model::attempt::{Attempt, AttemptId};
+use crate::model::attempt::{Attempt, AttemptId, Transport};
 use crate::model::contact::Contact;
 use crate::model::frame::Frame;
 use crate::model::grade::Grade;
@@ -22,8 +23,9 @@ use crate::model::progress::{Counter, Counters, Progress, Reading};
 use crate::model::stream::{Chunk, Side};
 use crate::model::time::{Hour, MICROS_PER_SEC, Timestamp};
 use crate::protocol::{self, Conversation};
+use crate::stream::datagrams::{Datagrams, SLOT_BYTES};
 use crate::stream::fragments::Fragments;
-use crate::stream::table::{FLOW_BYTES, Limits, Table};
+use crate::stream::table::{self, FLOW_BYTES, Table};
 use crate::stream::{Consumer, FlowRef, View};
 
 /// An attempt is handed on so long after its request, reply or not.
@@ -72,6 +74,7 @@ impl DetectorCell {
 pub struct Inspector {
     fragments: Fragments,
     table: Table<Path>,
+    datagrams: Datagrams<Path>,
     path: Path,
     /// Counted on this side of the table since the last progress.
     counters: Counters,
@@ -101,9 +104,21 @@ pub struct Path {
     due: VecDeque<(Timestamp, FlowRef)>,
 }
 
+/// Limits of a worker's tables.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub struct Limits {
+    /// UDP conversations at once.
+    pub datagrams_max: usize,
+    /// Of TCP conversations.
+    pub streams: table::Limits,
+}
+
 /// Divides what a worker may use of the memory limit between its tables.
 pub const fn limits(memory_bytes: usize) -> Limits {
-    Limits { flows_max: memory_bytes / 4 / FLOW_BYTES, held_max_bytes: memory_bytes / 4 }
+    Limits {
+        datagrams_max: memory_bytes / 8 / SLOT_BYTES,
+        streams: table::Limits { flows_max: memory_bytes / 4 / FLOW_BYTES, held_max_bytes: memory_bytes / 4 },
+    }
 }
 
 impl Inspector {
@@ -122,7 +137,8 @@ impl Inspector {
         };
         Self {
             fragments: Fragments::default(),
-            table: Table::new(limits),
+            table: Table::new(limits.streams),
+            datagrams: Datagrams::new(limits.datagrams_max),
             path,
             counters: Counters::default(),
             frames_untold: 0,
@@ -140,6 +156,7 @@ impl Inspector {
         self.path.outbox.wait_when_full();
         self.fragments.finish(&mut self.counters);
         self.table.finish(self.now.unwrap_or_default(), &mut self.path);
+        self.datagrams.finish(self.now.unwrap_or_default(), &mut self.path);
         match self.now {
             Some(now) => self.progress(now),
             None => self.heartbeat(),
@@ -185,6 +202,8 @@ impl Inspector {
     /// Tells the classifier how far this worker is. What a full channel refuses is told the next time.
     fn progress(&mut self, now: Timestamp) {
         self.settle(now);
+        // All of them: what is told from here on must not be older than what this report allows.
+        self.datagrams.expire(now, usize::MAX, &mut self.path);
         self.counters.merge(&self.path.counters.take());
         let now = self.path.by_clock(now);
         let told = Progress {
@@ -229,23 +248,34 @@ impl Sink for Inspector {
         self.counters.add(Counter::BytesReceived, u64::from(frame.length));
         let decoded = decode::decode(frame);
         self.counters.count(decoded.outcome);
-        let segment = match decoded.payload {
-            Payload::Tcp(segment) => Some(segment),
+        let payload = match decoded.payload {
             Payload::Fragment(fragment) => self
                 .fragments
                 .add(now, &fragment, &mut self.counters)
                 .and_then(|packet| transport::decode(&packet).ok())
-                .and_then(
-                    |whole| if let Payload::Tcp(segment) = whole.payload { Some(segment) } else { None },
-                ),
-            Payload::Udp(_) | Payload::Other => None,
+                .map_or(Payload::Other, |whole| whole.payload),
+            whole => whole,
         };
-        if let Some(segment) = segment {
-            self.table.segment(now, &segment, &mut self.path, &mut self.counters);
-            if self.path.due.front().is_some_and(|(due, _)| *due <= now) || self.path.due.len() > AWAITED_MAX
-            {
-                self.settle(now);
+        match payload {
+            Payload::Tcp(segment) => {
+                self.table.segment(now, &segment, &mut self.path, &mut self.counters);
+                let is_due = self.path.due.front().is_some_and(|(due, _)| *due <= now);
+                if is_due || self.path.due.len() > AWAITED_MAX {
+                    self.settle(now);
+                }
             }
+            Payload::Udp(datagram) => {
+                if datagrams::is_between_two(&datagram) && !link::is_to_all(frame.link, frame.bytes) {
+                    self.datagrams.datagram(now, &datagram, &mut self.path, &mut self.counters);
+                }
+            }
+            Payload::Icmp(icmp) => {
+                if let Some(quoted) = icmp.quoted.filter(|quoted| quoted.protocol == Transport::Udp.number())
+                {
+                    self.datagrams.unreachable(now, icmp.message, &quoted, &mut self.path);
+                }
+            }
+            Payload::Fragment(_) | Payload::Other => {}
         }
     }
 

@@ -1,6 +1,6 @@
 //! From a judged request to the record that crosses the channel.
 
-use std::net::IpAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::sync::{Arc, LazyLock};
 
 use sha2::{Digest, Sha256};
@@ -26,7 +26,7 @@ use crate::stream::View;
 const AWAITED_PER_FLOW: usize = 64;
 
 /// Names of accounts are told apart by this hash alone, in every worker the same; its key is another at each start.
-static ACCOUNTS: LazyLock<ahash::RandomState> = LazyLock::new(ahash::RandomState::default);
+pub static ACCOUNTS: LazyLock<ahash::RandomState> = LazyLock::new(ahash::RandomState::default);
 
 /// A record that is not handed on yet.
 #[derive(Debug)]
@@ -286,7 +286,7 @@ impl Judge<'_> {
 /// Identity of a message (contract §3): the 5-tuple, both initial sequence numbers, the offset in the stream.
 /// SHA-256 cut to 64 bits: a collision among the attempts of two seconds is out of reach, and nobody can aim at one.
 fn identity(view: &View, offset: u64) -> AttemptId {
-    let mut hash = endpoints(view);
+    let mut hash = endpoints(view.client, view.server, Transport::Tcp);
     hash.update(view.initial.0.to_be_bytes());
     hash.update(view.initial.1.to_be_bytes());
     hash.update(offset.to_be_bytes());
@@ -295,27 +295,33 @@ fn identity(view: &View, offset: u64) -> AttemptId {
 
 /// Number of a conversation, the same on every sensor that sees it.
 pub fn flow_id(view: &View) -> u64 {
-    let mut hash = endpoints(view);
+    let mut hash = endpoints(view.client, view.server, Transport::Tcp);
     hash.update(view.initial.0.to_be_bytes());
     hash.update(view.initial.1.to_be_bytes());
-    // EVE's flow_id is a positive 64-bit integer that JSON readers with doubles can hold.
-    first_word(hash) >> 11
+    readable(first_word(hash))
 }
 
-fn endpoints(view: &View) -> Sha256 {
+/// A number that JSON readers with doubles can hold; EVE's `flow_id` is a positive 64-bit integer.
+pub const fn readable(number: u64) -> u64 {
+    number >> 11
+}
+
+/// The 5-tuple, which every identity begins with.
+pub fn endpoints(client: SocketAddr, server: SocketAddr, transport: Transport) -> Sha256 {
     let mut hash = Sha256::new();
-    for end in [view.client, view.server] {
+    for end in [client, server] {
         match end.ip() {
             IpAddr::V4(v4) => hash.update(v4.to_ipv6_mapped().octets()),
             IpAddr::V6(v6) => hash.update(v6.octets()),
         }
         hash.update(end.port().to_be_bytes());
     }
-    hash.update([Transport::Tcp.number()]);
+    hash.update([transport.number()]);
     hash
 }
 
-fn first_word(hash: Sha256) -> u64 {
+/// The identity that a hash makes.
+pub fn first_word(hash: Sha256) -> u64 {
     let digest = hash.finalize();
     digest.first_chunk::<8>().map_or(0, |word| u64::from_be_bytes(*word))
 }

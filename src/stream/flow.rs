@@ -1,6 +1,6 @@
 //! One conversation: its two directions, who opened it, and what its packets prove of the origin.
 
-use std::net::{IpAddr, SocketAddr};
+use std::net::{IpAddr, Ipv6Addr, SocketAddr};
 
 use crate::decode::transport::{Segment, flag};
 use crate::model::grade::Grade;
@@ -21,11 +21,22 @@ pub struct Key {
 impl Key {
     /// The key of a segment, and whether its sender is the lower end.
     pub fn of(segment: &Segment<'_>) -> (Self, bool) {
-        let source = (bits(segment.source.ip()), segment.source.port());
-        let destination = (bits(segment.destination.ip()), segment.destination.port());
+        Self::between(segment.source, segment.destination)
+    }
+
+    /// The key of what goes from one end to the other, and whether the first is the lower end.
+    pub fn between(source: SocketAddr, destination: SocketAddr) -> (Self, bool) {
+        let source = (bits(source.ip()), source.port());
+        let destination = (bits(destination.ip()), destination.port());
         let sender_is_low = source <= destination;
         let (low, high) = if sender_is_low { (source, destination) } else { (destination, source) };
         (Self { low: low.0, high: high.0, ports: u32::from(low.1) << 16 | u32::from(high.1) }, sender_is_low)
+    }
+
+    /// The lower and the higher end.
+    pub fn ends(&self) -> (SocketAddr, SocketAddr) {
+        let end = |bits, port| SocketAddr::new(Ipv6Addr::from_bits(bits).to_canonical(), port);
+        (end(self.low, (self.ports >> 16) as u16), end(self.high, self.ports as u16))
     }
 }
 
