@@ -7,6 +7,9 @@
 pub mod datagram;
 pub mod found;
 pub mod http;
+pub mod messages;
+#[cfg(test)]
+pub mod played;
 pub mod proxy;
 pub mod request;
 pub mod tls;
