@@ -12,6 +12,7 @@ pub mod messages;
 pub mod played;
 pub mod proxy;
 pub mod request;
+pub mod ssh;
 pub mod tls;
 
 use std::net::IpAddr;
@@ -67,7 +68,7 @@ pub struct ProtocolRow {
 }
 
 /// The protocol table, asked in this order.
-pub const PROTOCOLS: &[ProtocolRow] = &[http::ROW, tls::ROW];
+pub const PROTOCOLS: &[ProtocolRow] = &[http::ROW, tls::ROW, ssh::ROW];
 
 /// Where and when a request stood in its conversation.
 #[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
