@@ -7,8 +7,14 @@
 pub mod datagram;
 pub mod found;
 pub mod http;
+pub mod messages;
+pub mod mysql;
+#[cfg(test)]
+pub mod played;
+pub mod postgresql;
 pub mod proxy;
 pub mod request;
+pub mod ssh;
 pub mod tls;
 
 use std::net::IpAddr;
@@ -64,7 +70,7 @@ pub struct ProtocolRow {
 }
 
 /// The protocol table, asked in this order.
-pub const PROTOCOLS: &[ProtocolRow] = &[http::ROW, tls::ROW];
+pub const PROTOCOLS: &[ProtocolRow] = &[http::ROW, tls::ROW, ssh::ROW, mysql::ROW, postgresql::ROW];
 
 /// Where and when a request stood in its conversation.
 #[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
