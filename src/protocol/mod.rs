@@ -6,9 +6,17 @@
 
 pub mod datagram;
 pub mod found;
+pub mod ftp;
+pub mod greeting;
 pub mod http;
+pub mod lines;
+pub mod pop3;
 pub mod proxy;
 pub mod request;
+pub mod sasl;
+#[cfg(test)]
+pub mod script;
+pub mod smtp;
 pub mod tls;
 
 use std::net::IpAddr;
@@ -64,7 +72,7 @@ pub struct ProtocolRow {
 }
 
 /// The protocol table, asked in this order.
-pub const PROTOCOLS: &[ProtocolRow] = &[http::ROW, tls::ROW];
+pub const PROTOCOLS: &[ProtocolRow] = &[http::ROW, tls::ROW, ftp::ROW, smtp::ROW, pop3::ROW];
 
 /// Where and when a request stood in its conversation.
 #[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
