@@ -214,8 +214,6 @@ impl Sink for DatagramJudge<'_> {
 
     fn reply(&mut self, _: u64, _: &Reply<'_>) {}
 
-    fn reply_body(&mut self, _: u64, _: &[u8]) {}
-
     fn count(&mut self, counter: Counter) {
         self.path.counters.count(counter);
     }

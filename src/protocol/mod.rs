@@ -6,14 +6,22 @@
 
 pub mod datagram;
 pub mod found;
+pub mod ftp;
+pub mod greeting;
 pub mod http;
+pub mod lines;
 pub mod messages;
 pub mod mysql;
 #[cfg(test)]
 pub mod played;
+pub mod pop3;
 pub mod postgresql;
 pub mod proxy;
 pub mod request;
+pub mod sasl;
+#[cfg(test)]
+pub mod script;
+pub mod smtp;
 pub mod ssh;
 pub mod tls;
 
@@ -70,7 +78,8 @@ pub struct ProtocolRow {
 }
 
 /// The protocol table, asked in this order.
-pub const PROTOCOLS: &[ProtocolRow] = &[http::ROW, tls::ROW, ssh::ROW, mysql::ROW, postgresql::ROW];
+pub const PROTOCOLS: &[ProtocolRow] =
+    &[http::ROW, tls::ROW, ssh::ROW, mysql::ROW, postgresql::ROW, ftp::ROW, smtp::ROW, pop3::ROW];
 
 /// Where and when a request stood in its conversation.
 #[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
@@ -104,8 +113,9 @@ pub trait Sink {
     fn request(&mut self, meta: &RequestMeta, request: &Request<'_>);
     /// The final reply to request number `index`.
     fn reply(&mut self, index: u64, reply: &Reply<'_>);
-    /// More of the body of that reply, as long as its beginning is of interest: at most [`http::BODY_TOLD_BYTES`].
-    fn reply_body(&mut self, index: u64, bytes: &[u8]);
+    /// More of the body of that reply, as long as its beginning is of interest: at most [`http::BODY_TOLD_BYTES`]. Of use
+    /// to who waits for what a login page says.
+    fn reply_body(&mut self, _index: u64, _bytes: &[u8]) {}
     /// Something to count.
     fn count(&mut self, counter: Counter);
     /// A credential and its fate.

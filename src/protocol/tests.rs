@@ -13,7 +13,6 @@ impl Sink for Heard {
         self.requests += 1;
     }
     fn reply(&mut self, _: u64, _: &Reply<'_>) {}
-    fn reply_body(&mut self, _: u64, _: &[u8]) {}
     fn count(&mut self, _: Counter) {}
     fn login(&mut self, _: &At, _: &Login<'_>) {}
     fn oddity(&mut self, _: &At, _: &'static Oddity, _: &[u8]) {}

@@ -28,7 +28,6 @@ impl Sink for Heard {
     fn reply(&mut self, index: u64, reply: &Reply<'_>) {
         self.replies.push((index, reply.status));
     }
-    fn reply_body(&mut self, _: u64, _: &[u8]) {}
     fn count(&mut self, _: Counter) {}
     fn login(&mut self, _: &At, _: &Login<'_>) {}
     fn oddity(&mut self, _: &At, _: &'static Oddity, _: &[u8]) {}
