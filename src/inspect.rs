@@ -229,7 +229,7 @@ impl Sink for Inspector {
                 .and_then(
                     |whole| if let Payload::Tcp(segment) = whole.payload { Some(segment) } else { None },
                 ),
-            Payload::Udp(_) | Payload::Other => None,
+            Payload::Icmp(_) | Payload::Other | Payload::Udp(_) => None,
         };
         if let Some(segment) = segment {
             self.table.segment(now, &segment, &mut self.path, &mut self.counters);
