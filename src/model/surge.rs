@@ -30,7 +30,14 @@ macro_rules! reflectors {
                 }
             }
 
-            const fn names(self) -> (&'static str, &'static str) {
+            /// Its name.
+            pub const fn name(self) -> &'static str {
+                match self {
+                    $(Self::$variant => $name,)*
+                }
+            }
+
+            const fn kinds(self) -> (&'static str, &'static str) {
                 match self {
                     $(Self::$variant => (concat!("reflect_", $name), concat!("reflector_", $name)),)*
                 }
@@ -46,14 +53,22 @@ reflectors! {
     Coap "coap" 5683 "CoAP (RFC 7252)"
     Dns "dns" 53 "DNS (RFC 1035)"
     Dvr "dvr" 37810 "discovery of video recorders"
+    Echo "echo" 7 "echo (RFC 862)"
+    Ipmi "ipmi" 623 "IPMI"
+    Mdns "mdns" 5353 "multicast DNS (RFC 6762), asked by unicast"
     Memcached "memcached" 11211 "memcached"
+    Mssql "mssql" 1434 "SQL Server resolution"
     Netbios "netbios" 137 "NetBIOS names (RFC 1002)"
     Ntp "ntp" 123 "NTP modes 6 and 7"
     Portmap "portmap" 111 "ONC RPC port mapper (RFC 1833)"
     Qotd "qotd" 17 "quote of the day (RFC 865)"
+    Rip "rip" 520 "RIP (RFC 1058)"
     Snmp "snmp" 161 "SNMP (RFC 1157)"
     Ssdp "ssdp" 1900 "SSDP"
-    WsDiscovery "ws_discovery" 3702 "web services discovery"
+    Stun "stun" 3478 "STUN (RFC 8489)"
+    Tftp "tftp" 69 "TFTP (RFC 1350)"
+    Ubnt "ubnt" 10001 "discovery of wireless bridges"
+    WsDiscovery "wsd" 3702 "web services discovery"
 }
 
 /// What floods.
@@ -100,8 +115,8 @@ impl SurgeKind {
             Self::Fragment => "fragment",
             Self::Http => "http",
             Self::Icmp => "icmp",
-            Self::Reflect(protocol) => protocol.names().0,
-            Self::Reflector(protocol) => protocol.names().1,
+            Self::Reflect(protocol) => protocol.kinds().0,
+            Self::Reflector(protocol) => protocol.kinds().1,
             Self::Rst => "rst",
             Self::SlowBody => "slow_body",
             Self::SlowHeader => "slow_header",
