@@ -10,12 +10,13 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 
 use crate::capture::{Lost, Sink};
+use crate::decode::transport::Segment;
 use crate::decode::{self, Payload, link, transport};
 use crate::detect::{Detector, Scratch};
 use crate::handoff::{Outbox, Record};
 use crate::inspect::attempts::{Awaited, Held, Judge};
 use crate::model::attempt::{Attempt, AttemptId, Transport};
-use crate::model::contact::Contact;
+use crate::model::contact::{Contact, Touched};
 use crate::model::frame::Frame;
 use crate::model::grade::Grade;
 use crate::model::marks::Marks;
@@ -26,7 +27,7 @@ use crate::protocol::{self, Conversation};
 use crate::stream::datagrams::{Datagrams, SLOT_BYTES};
 use crate::stream::fragments::Fragments;
 use crate::stream::table::{self, FLOW_BYTES, Table};
-use crate::stream::{Consumer, FlowRef, View};
+use crate::stream::{Consumer, FlowRef, Stall, View};
 
 /// An attempt is handed on so long after its request, reply or not.
 pub const REPLY_TIMEOUT_MICROS: i64 = 30 * MICROS_PER_SEC;
@@ -401,6 +402,12 @@ impl Path {
 
 impl Consumer for Path {
     type State = FlowState;
+
+    fn touched(&mut self, _view: &View, _state: &mut FlowState, _how: Touched) {}
+
+    fn stray(&mut self, _now: Timestamp, _segment: &Segment<'_>) {}
+
+    fn stalled(&mut self, _view: &View, _state: &mut FlowState, _stall: Stall) {}
 
     fn sender_of(&self, bytes: &[u8]) -> Option<Side> {
         protocol::sender_of(bytes)
