@@ -14,6 +14,7 @@ pub mod played;
 pub mod postgresql;
 pub mod proxy;
 pub mod request;
+pub mod smb;
 pub mod ssh;
 pub mod tls;
 
@@ -70,7 +71,7 @@ pub struct ProtocolRow {
 }
 
 /// The protocol table, asked in this order.
-pub const PROTOCOLS: &[ProtocolRow] = &[http::ROW, tls::ROW, ssh::ROW, mysql::ROW, postgresql::ROW];
+pub const PROTOCOLS: &[ProtocolRow] = &[http::ROW, tls::ROW, ssh::ROW, mysql::ROW, postgresql::ROW, smb::ROW];
 
 /// Where and when a request stood in its conversation.
 #[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
