@@ -13,6 +13,7 @@ pub mod mysql;
 pub mod played;
 pub mod postgresql;
 pub mod proxy;
+pub mod rdp;
 pub mod request;
 pub mod smb;
 pub mod ssh;
@@ -71,7 +72,8 @@ pub struct ProtocolRow {
 }
 
 /// The protocol table, asked in this order.
-pub const PROTOCOLS: &[ProtocolRow] = &[http::ROW, tls::ROW, ssh::ROW, mysql::ROW, postgresql::ROW, smb::ROW];
+pub const PROTOCOLS: &[ProtocolRow] =
+    &[http::ROW, tls::ROW, ssh::ROW, mysql::ROW, postgresql::ROW, smb::ROW, rdp::ROW];
 
 /// Where and when a request stood in its conversation.
 #[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
