@@ -18,6 +18,7 @@ pub mod request;
 pub mod smb;
 pub mod ssh;
 pub mod tls;
+pub mod websocket;
 
 use std::net::IpAddr;
 
@@ -73,7 +74,7 @@ pub struct ProtocolRow {
 
 /// The protocol table, asked in this order.
 pub const PROTOCOLS: &[ProtocolRow] =
-    &[http::ROW, tls::ROW, ssh::ROW, mysql::ROW, postgresql::ROW, smb::ROW, rdp::ROW];
+    &[http::ROW, tls::ROW, ssh::ROW, mysql::ROW, postgresql::ROW, smb::ROW, rdp::ROW, websocket::ROW];
 
 /// Where and when a request stood in its conversation.
 #[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
