@@ -17,13 +17,16 @@ pub mod played;
 pub mod pop3;
 pub mod postgresql;
 pub mod proxy;
+pub mod rdp;
 pub mod request;
 pub mod sasl;
 #[cfg(test)]
 pub mod script;
+pub mod smb;
 pub mod smtp;
 pub mod ssh;
 pub mod tls;
+pub mod websocket;
 
 use std::net::IpAddr;
 
@@ -80,6 +83,7 @@ pub struct ProtocolRow {
 /// The protocol table, asked in this order.
 pub const PROTOCOLS: &[ProtocolRow] =
     &[http::ROW, tls::ROW, ssh::ROW, mysql::ROW, postgresql::ROW, ftp::ROW, smtp::ROW, pop3::ROW];
+    &[http::ROW, tls::ROW, ssh::ROW, mysql::ROW, postgresql::ROW, smb::ROW, rdp::ROW, websocket::ROW];
 
 /// Where and when a request stood in its conversation.
 #[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]

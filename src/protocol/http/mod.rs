@@ -11,7 +11,7 @@ use std::collections::VecDeque;
 use crate::model::stream::{Chunk, Side};
 use crate::protocol::http::replies::Replies;
 use crate::protocol::http::requests::Requests;
-use crate::protocol::{Opening, Parser, ProtocolRow, Recognition, Sink};
+use crate::protocol::{Next, Opening, Parser, ProtocolRow, Recognition, Sink, websocket};
 
 /// Its row of the table.
 pub const ROW: ProtocolRow =
@@ -114,6 +114,8 @@ enum Asked {
     Connect,
     Head,
     Other,
+    /// An upgrade to WebSocket.
+    WebSocket,
 }
 
 /// Requests whose reply was not seen, oldest first.
@@ -174,6 +176,10 @@ impl Parser for Http {
 
     fn held(&self) -> usize {
         self.requests.held() + self.replies.held()
+    }
+
+    fn next(&self) -> Option<Next> {
+        self.replies.is_websocket().then_some(Next::Named(websocket::ROW.name))
     }
 }
 

@@ -17,6 +17,8 @@ enum State {
     Body(Framing),
     Lost,
     Opaque,
+    /// No longer HTTP, but WebSocket.
+    WebSocket,
 }
 
 /// The replies of one conversation.
@@ -43,7 +45,7 @@ impl Replies {
                     self.state = State::Head;
                     rest
                 }
-                State::Lost | State::Opaque => return false,
+                State::Lost | State::Opaque | State::WebSocket => return false,
                 State::Body(mut framing) => {
                     let rest = match framing.feed(rest) {
                         Fed::Body { data, rest } => {
@@ -136,7 +138,9 @@ impl Replies {
             sink.reply(index, &Reply { status: head.status, location, body_start: rest });
         }
         let switched = head.status == 101 || asked == Asked::Connect && (200..300).contains(&head.status);
-        self.state = if switched {
+        self.state = if head.status == 101 && asked == Asked::WebSocket {
+            State::WebSocket
+        } else if switched {
             State::Opaque
         } else if asked == Asked::Head || matches!(head.status, 204 | 304) {
             State::Head
@@ -166,7 +170,7 @@ impl Replies {
     /// Bytes of the server are lost.
     pub fn gap(&mut self, missing: u64, outstanding: &mut Outstanding) {
         match self.state {
-            State::Opaque => return,
+            State::Opaque | State::WebSocket => return,
             State::Body(mut framing) => {
                 if framing.skip(missing) {
                     self.state = if framing.is_empty() { State::Head } else { State::Body(framing) };
@@ -177,6 +181,11 @@ impl Replies {
         }
         outstanding.lose();
         self.lose();
+    }
+
+    /// Whether WebSocket follows.
+    pub fn is_websocket(&self) -> bool {
+        self.state == State::WebSocket
     }
 
     /// Bytes held.

@@ -133,12 +133,19 @@ pub struct Tls {
     has_gap: bool,
     is_old: bool,
     heartbeats: Heartbeats,
+    /// Lengths of records of application data, of both sides, where they are wanted.
+    data_bytes: Option<[u64; 2]>,
 }
 
 impl Tls {
-    /// Whether the client has finished its handshake.
-    pub const fn is_complete(&self) -> bool {
-        self.is_complete
+    /// One that sums up application data, too.
+    pub fn summing() -> Self {
+        Self { data_bytes: Some([0; 2]), ..Self::default() }
+    }
+
+    /// Bytes of application data so far, of the client and of the server.
+    pub fn data_bytes(&self) -> [u64; 2] {
+        self.data_bytes.unwrap_or_default()
     }
 
     const fn direction(&mut self, side: Side) -> &mut Direction {
@@ -155,10 +162,17 @@ impl Tls {
             content::HANDSHAKE => self.handshake(from, message.at, body, sink),
             content::CHANGE => self.change(from),
             content::ALERT => self.alert(from, body, sink),
-            content::DATA if from == Side::Client && length > ALERT_SEALED_BYTES => self.is_complete = true,
+            content::DATA => self.sealed(from, length),
             content::HEARTBEAT => self.heartbeat(from, message, length, sink),
             first if first & 0x80 != 0 => self.old(message, sink),
             _ => {}
+        }
+    }
+
+    fn sealed(&mut self, from: Side, length: usize) {
+        self.is_complete |= from == Side::Client && length > ALERT_SEALED_BYTES;
+        if let Some([client, server]) = &mut self.data_bytes {
+            *(if from == Side::Client { client } else { server }) += length as u64;
         }
     }
 
@@ -242,7 +256,8 @@ impl Tls {
 
 impl Parser for Tls {
     fn data(&mut self, from: Side, chunk: &Chunk<'_>, sink: &mut dyn Sink) {
-        if self.is_old || self.is_complete && self.version >= TLS_1_3 {
+        let is_read = self.is_complete && self.version >= TLS_1_3 && self.data_bytes.is_none();
+        if self.is_old || is_read {
             return;
         }
         let mut feed = Feed::of(chunk);
