@@ -9,6 +9,7 @@ pub mod found;
 pub mod ftp;
 pub mod greeting;
 pub mod http;
+pub mod imap;
 pub mod lines;
 pub mod pop3;
 pub mod proxy;
@@ -72,7 +73,7 @@ pub struct ProtocolRow {
 }
 
 /// The protocol table, asked in this order.
-pub const PROTOCOLS: &[ProtocolRow] = &[http::ROW, tls::ROW, ftp::ROW, smtp::ROW, pop3::ROW];
+pub const PROTOCOLS: &[ProtocolRow] = &[http::ROW, tls::ROW, ftp::ROW, smtp::ROW, pop3::ROW, imap::ROW];
 
 /// Where and when a request stood in its conversation.
 #[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
