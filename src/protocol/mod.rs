@@ -18,6 +18,7 @@ pub mod sasl;
 #[cfg(test)]
 pub mod script;
 pub mod smtp;
+pub mod telnet;
 pub mod tls;
 
 use std::net::IpAddr;
@@ -73,7 +74,8 @@ pub struct ProtocolRow {
 }
 
 /// The protocol table, asked in this order.
-pub const PROTOCOLS: &[ProtocolRow] = &[http::ROW, tls::ROW, ftp::ROW, smtp::ROW, pop3::ROW, imap::ROW];
+pub const PROTOCOLS: &[ProtocolRow] =
+    &[http::ROW, tls::ROW, ftp::ROW, smtp::ROW, pop3::ROW, imap::ROW, telnet::ROW];
 
 /// Where and when a request stood in its conversation.
 #[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
