@@ -9,6 +9,7 @@ pub mod found;
 pub mod ftp;
 pub mod greeting;
 pub mod http;
+pub mod imap;
 pub mod lines;
 pub mod messages;
 pub mod mysql;
@@ -25,6 +26,7 @@ pub mod script;
 pub mod smb;
 pub mod smtp;
 pub mod ssh;
+pub mod telnet;
 pub mod tls;
 pub mod websocket;
 
@@ -81,9 +83,21 @@ pub struct ProtocolRow {
 }
 
 /// The protocol table, asked in this order.
-pub const PROTOCOLS: &[ProtocolRow] =
-    &[http::ROW, tls::ROW, ssh::ROW, mysql::ROW, postgresql::ROW, ftp::ROW, smtp::ROW, pop3::ROW];
-    &[http::ROW, tls::ROW, ssh::ROW, mysql::ROW, postgresql::ROW, smb::ROW, rdp::ROW, websocket::ROW];
+pub const PROTOCOLS: &[ProtocolRow] = &[
+    http::ROW,
+    tls::ROW,
+    ssh::ROW,
+    mysql::ROW,
+    postgresql::ROW,
+    smb::ROW,
+    rdp::ROW,
+    websocket::ROW,
+    ftp::ROW,
+    smtp::ROW,
+    pop3::ROW,
+    imap::ROW,
+    telnet::ROW,
+];
 
 /// Where and when a request stood in its conversation.
 #[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
