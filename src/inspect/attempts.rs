@@ -1,6 +1,6 @@
 //! From a judged request to the record that crosses the channel.
 
-use std::net::IpAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::sync::{Arc, LazyLock};
 
 use sha2::{Digest, Sha256};
@@ -14,6 +14,7 @@ use crate::model::attempt::{
 use crate::model::contact::{Act, Contact, Login};
 use crate::model::marks::{Mark, Marks};
 use crate::model::progress::Counter;
+use crate::model::surge::SurgeKind;
 use crate::model::time::Timestamp;
 use crate::protocol::found::{self, At, Oddity};
 use crate::protocol::request::Request;
@@ -24,7 +25,7 @@ use crate::stream::View;
 const AWAITED_PER_FLOW: usize = 64;
 
 /// Names of accounts are told apart by this hash alone, in every worker the same; its key is another at each start.
-static ACCOUNTS: LazyLock<ahash::RandomState> = LazyLock::new(ahash::RandomState::default);
+pub static ACCOUNTS: LazyLock<ahash::RandomState> = LazyLock::new(ahash::RandomState::default);
 
 /// A record that is not handed on yet.
 #[derive(Debug)]
@@ -66,6 +67,7 @@ pub struct Judge<'a> {
 
 impl Sink for Judge<'_> {
     fn request(&mut self, meta: &RequestMeta, request: &Request<'_>) {
+        self.path.requested(self.view, SurgeKind::Http);
         let verdict = self.path.detector.judge(request, self.view.server, &mut self.path.scratch);
         let counter = match verdict {
             Verdict::Attack(judgement) => {
@@ -91,6 +93,9 @@ impl Sink for Judge<'_> {
     }
 
     fn count(&mut self, counter: Counter) {
+        if counter == Counter::FlowsTls {
+            self.path.requested(self.view, SurgeKind::Tls);
+        }
         self.path.counters.count(counter);
     }
 
@@ -198,7 +203,7 @@ impl Judge<'_> {
 /// Identity of a message (contract §3): the 5-tuple, both initial sequence numbers, the offset in the stream.
 /// SHA-256 cut to 64 bits: a collision among the attempts of two seconds is out of reach, and nobody can aim at one.
 fn identity(view: &View, offset: u64) -> AttemptId {
-    let mut hash = endpoints(view);
+    let mut hash = endpoints(view.client, view.server, Transport::Tcp);
     hash.update(view.initial.0.to_be_bytes());
     hash.update(view.initial.1.to_be_bytes());
     hash.update(offset.to_be_bytes());
@@ -207,27 +212,33 @@ fn identity(view: &View, offset: u64) -> AttemptId {
 
 /// Number of a conversation, the same on every sensor that sees it.
 pub fn flow_id(view: &View) -> u64 {
-    let mut hash = endpoints(view);
+    let mut hash = endpoints(view.client, view.server, Transport::Tcp);
     hash.update(view.initial.0.to_be_bytes());
     hash.update(view.initial.1.to_be_bytes());
-    // EVE's flow_id is a positive 64-bit integer that JSON readers with doubles can hold.
-    first_word(hash) >> 11
+    readable(first_word(hash))
 }
 
-fn endpoints(view: &View) -> Sha256 {
+/// A number that JSON readers with doubles can hold; EVE's `flow_id` is a positive 64-bit integer.
+pub const fn readable(number: u64) -> u64 {
+    number >> 11
+}
+
+/// The 5-tuple, which every identity begins with.
+pub fn endpoints(client: SocketAddr, server: SocketAddr, transport: Transport) -> Sha256 {
     let mut hash = Sha256::new();
-    for end in [view.client, view.server] {
+    for end in [client, server] {
         match end.ip() {
             IpAddr::V4(v4) => hash.update(v4.to_ipv6_mapped().octets()),
             IpAddr::V6(v6) => hash.update(v6.octets()),
         }
         hash.update(end.port().to_be_bytes());
     }
-    hash.update([Transport::Tcp.number()]);
+    hash.update([transport.number()]);
     hash
 }
 
-fn first_word(hash: Sha256) -> u64 {
+/// The identity that a hash makes.
+pub fn first_word(hash: Sha256) -> u64 {
     let digest = hash.finalize();
     digest.first_chunk::<8>().map_or(0, |word| u64::from_be_bytes(*word))
 }

@@ -68,6 +68,9 @@ counters! {
     FlowsOpened Info "flows_opened" "conversations seen"
     FlowsMidstream Info "flows_midstream" "conversations picked up after their handshake"
     FlowsEvicted Loss "flows_evicted" "conversations forgotten early because the flow table was full"
+    DatagramFlowsOpened Info "datagram_flows_opened" "UDP conversations seen"
+    DatagramFlowsEvicted Info "datagram_flows_evicted" "UDP conversations forgotten early because their table was full"
+    DatagramsRepeated Info "datagrams_repeated" "UDP messages seen twice within 50 ms (read once)"
     SegmentsRetransmitted Info "segments_retransmitted" "TCP segments that repeat bytes already seen"
     SegmentsConflicting Info "segments_conflicting" "TCP segments that repeat bytes with another content"
     SegmentsRefused Loss "segments_refused" "out-of-order TCP segments dropped because a reassembly limit was reached"
@@ -88,6 +91,8 @@ counters! {
     AttemptsOneSided Info "attempts_one_sided" "attempts of conversations of which only one direction was captured"
     ChannelDrops Loss "channel_drops" "attempts dropped because the channel to the classifier was full"
     ContactDrops Loss "contact_drops" "first contacts and logins dropped because the channel to the classifier was full"
+    ContactsInFloods Info "contacts_in_floods" "first contacts without handshake not told one by one, because their victim was flooded (counted in its flood seconds)"
+    FloodCountersEvicted Info "flood_counters_evicted" "victims whose packets of a second were counted no further because too many others were counted"
     SurgeDrops Loss "surge_drops" "seconds of floods dropped because the channel to the classifier was full"
 }
 

@@ -1,6 +1,6 @@
 //! One conversation: its two directions, who opened it, and what its packets prove of the origin.
 
-use std::net::{IpAddr, SocketAddr};
+use std::net::{IpAddr, Ipv6Addr, SocketAddr};
 
 use crate::decode::transport::{Segment, flag};
 use crate::model::contact::Touched;
@@ -25,13 +25,19 @@ impl Key {
         Self::between(segment.source, segment.destination)
     }
 
-    /// The key of two ends, and whether the first is the lower one.
+    /// The key of what goes from one end to the other, and whether the first is the lower end.
     pub fn between(source: SocketAddr, destination: SocketAddr) -> (Self, bool) {
         let source = (bits(source.ip()), source.port());
         let destination = (bits(destination.ip()), destination.port());
         let sender_is_low = source <= destination;
         let (low, high) = if sender_is_low { (source, destination) } else { (destination, source) };
         (Self { low: low.0, high: high.0, ports: u32::from(low.1) << 16 | u32::from(high.1) }, sender_is_low)
+    }
+
+    /// The lower and the higher end.
+    pub fn ends(&self) -> (SocketAddr, SocketAddr) {
+        let end = |bits, port| SocketAddr::new(Ipv6Addr::from_bits(bits).to_canonical(), port);
+        (end(self.low, (self.ports >> 16) as u16), end(self.high, self.ports as u16))
     }
 }
 

@@ -1,9 +1,10 @@
 //! Fragments → datagrams, segments → ordered bytes of each direction.
 //!
-//! Owns the flow table and TCP reassembly: the only per-conversation memory besides what a parser holds, and
-//! all of it bounded. Measures what grades an origin (handshake, two-way exchange). Hands ordered bytes,
+//! Owns the flow table, TCP reassembly and the table of UDP conversations: the only per-conversation memory
+//! besides what a parser holds, and all of it bounded. Measures what grades an origin (handshake, two-way exchange). Hands ordered bytes,
 //! gaps and ends to a [`Consumer`]. Must not know: what the bytes mean, origins, files.
 
+pub mod datagrams;
 pub mod flow;
 pub mod fragments;
 pub mod half;
