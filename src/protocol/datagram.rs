@@ -3,8 +3,8 @@
 //! Readers keep no memory of their own but one word a conversation, so that a flood of forged queries costs no allocation.
 
 use crate::model::stream::Side;
-use crate::protocol::Sink;
 use crate::protocol::found::{At, Oddity};
+use crate::protocol::{Sink, dns};
 
 /// A reader sets this bit of its memo once the client has repeated a value of the server that nobody could guess: its address is
 /// no forgery then (grade E2).
@@ -62,7 +62,7 @@ pub struct DatagramRow {
 }
 
 /// The table, asked in this order.
-pub const DATAGRAMS: &[DatagramRow] = &[];
+pub const DATAGRAMS: &[DatagramRow] = &[dns::DATAGRAM_ROW];
 
 /// The row of a conversation's first datagram.
 pub fn recognised(message: &Message<'_>) -> Option<&'static DatagramRow> {
@@ -95,6 +95,59 @@ pub fn is_answer(source: u16, destination: u16, bytes: &[u8]) -> bool {
         // Forged requests name any port of the victim as theirs, 80 for choice.
         _ if reflector(source).is_some() => true,
         _ => source < SERVICES_END && destination >= SERVICES_END,
+    }
+}
+
+/// A sink that writes down, for the tests of readers.
+#[cfg(test)]
+pub mod listening {
+    use super::*;
+    use crate::model::marks::Mark;
+    use crate::model::progress::Counter;
+    use crate::model::time::Timestamp;
+    use crate::protocol::found::Login;
+    use crate::protocol::request::Request;
+    use crate::protocol::{Reply, RequestMeta};
+
+    /// What a reader told.
+    #[derive(Debug, Default, PartialEq)]
+    pub struct Told {
+        /// Ids and offsets.
+        pub oddities: Vec<(String, u64)>,
+        /// Field and text.
+        pub texts: Vec<String>,
+    }
+
+    impl Told {
+        /// What a row tells of one datagram of a client, if it recognises it.
+        pub fn of(row: &DatagramRow, bytes: &[u8], port: u16) -> Self {
+            let at = At { offset: 0, time: Timestamp(0), frames: 1, app: row.name };
+            let message = Message { from: Side::Client, bytes, port, at };
+            let mut told = Self::default();
+            if (row.recognise)(&message) {
+                (row.read)(&message, &mut 0, &mut told);
+            }
+            told
+        }
+
+        /// The ids of its oddities.
+        pub fn ids(&self) -> Vec<&str> {
+            self.oddities.iter().map(|(id, _)| id.as_str()).collect()
+        }
+    }
+
+    impl Sink for Told {
+        fn request(&mut self, _: &RequestMeta, _: &Request<'_>) {}
+        fn reply(&mut self, _: u64, _: &Reply<'_>) {}
+        fn count(&mut self, _: Counter) {}
+        fn login(&mut self, _: &At, _: &Login<'_>) {}
+        fn oddity(&mut self, at: &At, oddity: &'static Oddity, _: &[u8]) {
+            self.oddities.push((oddity.id.to_owned(), at.offset));
+        }
+        fn text(&mut self, _: &At, field: &'static str, text: &[u8]) {
+            self.texts.push(format!("{field} {}", text.escape_ascii()));
+        }
+        fn mark(&mut self, _: Mark<'_>) {}
     }
 }
 

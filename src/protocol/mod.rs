@@ -5,6 +5,7 @@
 //! request or a text is worth, is judged in `detect`. Must not know: packets, sources, origins, files.
 
 pub mod datagram;
+pub mod dns;
 pub mod found;
 pub mod http;
 pub mod proxy;
@@ -64,7 +65,7 @@ pub struct ProtocolRow {
 }
 
 /// The protocol table, asked in this order.
-pub const PROTOCOLS: &[ProtocolRow] = &[http::ROW, tls::ROW];
+pub const PROTOCOLS: &[ProtocolRow] = &[http::ROW, tls::ROW, dns::ROW];
 
 /// Where and when a request stood in its conversation.
 #[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
