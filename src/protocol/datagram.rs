@@ -4,7 +4,7 @@
 
 use crate::model::stream::Side;
 use crate::protocol::found::{At, Oddity};
-use crate::protocol::{Sink, dns};
+use crate::protocol::{Sink, chargen, cldap, dns, memcached, ntp, snmp, ssdp};
 
 /// A reader sets this bit of its memo once the client has repeated a value of the server that nobody could guess: its address is
 /// no forgery then (grade E2).
@@ -62,7 +62,16 @@ pub struct DatagramRow {
 }
 
 /// The table, asked in this order.
-pub const DATAGRAMS: &[DatagramRow] = &[dns::DATAGRAM_ROW];
+pub const DATAGRAMS: &[DatagramRow] = &[
+    ntp::ROW,
+    dns::DATAGRAM_ROW,
+    ssdp::ROW,
+    memcached::ROW,
+    snmp::ROW,
+    cldap::ROW,
+    chargen::CHARGEN_ROW,
+    chargen::QOTD_ROW,
+];
 
 /// The row of a conversation's first datagram.
 pub fn recognised(message: &Message<'_>) -> Option<&'static DatagramRow> {
@@ -167,10 +176,43 @@ mod tests {
         assert!(!is_answer(53, 40_000, query) && !is_answer(53, 53, query) && !is_answer(53, 40_000, b""));
         assert!(is_answer(123, 123, b"\x24\0") && !is_answer(123, 123, b"\x23\0"));
         assert!(is_answer(123, 80, b"\xd7\0") && !is_answer(123, 123, b"\x17\0"));
-        assert!(is_answer(3_702, 80, b"x") && is_answer(5_683, 50_000, b"x") && is_answer(514, 50_000, b"x"));
+        assert!(
+            is_answer(11_211, 80, b"x") && is_answer(1_900, 50_000, b"x") && is_answer(514, 50_000, b"x")
+        );
         assert!(is_answer(67, 68, b"x") && !is_answer(68, 67, b"x"));
         for question in [(50_000, 443), (37_810, 443), (5_060, 5_060), (500, 500), (40_000, 50_000)] {
             assert!(!is_answer(question.0, question.1, b"x"), "{question:?}");
+        }
+    }
+
+    #[test]
+    fn any_datagram_on_any_port_is_survived_and_honest_ones_of_other_protocols_are_silent() {
+        let quic = [&[0xc3, 0, 0, 0, 1, 8][..], &[7; 1_194]].concat();
+        let stun = [&[0, 1, 0, 0, 0x21, 0x12, 0xa4, 0x42][..], &[9; 12]].concat();
+        let dtls = [&[22, 0xfe, 0xfd, 0, 0, 0, 0, 0, 0, 0, 0, 0, 50][..], &[1; 50]].concat();
+        let rtp = [&[0x80, 0, 0, 1][..], &[3; 168]].concat();
+        let wireguard = [&[1, 0, 0, 0][..], &[0x5a; 144]].concat();
+        let syslog = b"<34>Oct 11 22:14:15 host su: failed".to_vec();
+        for bytes in [quic, stun, dtls, rtp, wireguard, syslog] {
+            let at = At::default();
+            let message = Message { from: Side::Client, bytes: &bytes, port: 4_711, at };
+            assert!(recognised(&message).is_none(), "{}", bytes.escape_ascii());
+        }
+    }
+
+    proptest::proptest! {
+        #[test]
+        fn any_bytes_are_survived_by_every_reader(
+            bytes in proptest::collection::vec(0_u8..=255, 0..200),
+            port in proptest::sample::select(vec![17_u16, 19, 53, 123, 161, 389, 1_900, 11_211, 5_000]),
+        ) {
+            for row in DATAGRAMS {
+                listening::Told::of(row, &bytes, port);
+                for from in [Side::Client, Side::Server] {
+                    let message = Message { from, bytes: &bytes, port, at: At::default() };
+                    (row.read)(&message, &mut 0, &mut listening::Told::default());
+                }
+            }
         }
     }
 
