@@ -9,6 +9,7 @@ use std::collections::VecDeque;
 use std::sync::Arc;
 
 use crate::capture::{Lost, Sink};
+use crate::decode::tunnel::DEPTH_MAX;
 use crate::decode::{self, Payload, link, transport};
 use crate::detect::{Detector, Scratch};
 use crate::handoff::{Outbox, Record};
@@ -243,7 +244,7 @@ impl Sink for Inspector {
             Payload::Fragment(fragment) => self
                 .fragments
                 .add(now, &fragment, &mut self.counters)
-                .and_then(|packet| transport::decode(&packet).ok())
+                .and_then(|packet| transport::decode(&packet, DEPTH_MAX).ok())
                 .map_or(Payload::Other, |whole| whole.payload),
             whole => whole,
         };
