@@ -384,7 +384,7 @@ impl Consumer for Path {
 
     fn data(&mut self, view: &View, state: &mut FlowState, from: Side, chunk: Chunk<'_>) {
         self.with_judge(view, state, |conversation, judge| {
-            conversation.data(from, &chunk, view.server.port(), judge)
+            conversation.data(from, &chunk, view.server.port(), judge);
         });
         if view.grade >= Grade::E2 && !state.awaited.is_empty() {
             self.release(view, state, |awaited| awaited.replied);

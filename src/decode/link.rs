@@ -16,6 +16,8 @@ pub fn network_of(link: Link, bytes: &[u8]) -> Result<&[u8], Counter> {
     match link {
         Link::CiscoHdlc => cooked(bytes, 2, 4),
         Link::Ethernet => ethernet(bytes, DEPTH_MAX),
+        // Cisco's framing is captured under the number of PPP as well: its address is 0x0f or 0x8f, no protocol number.
+        Link::Ppp if matches!(bytes, [0x0f | 0x8f, 0, ..]) => cooked(bytes, 2, 4),
         Link::Ppp => within(tunnel::ppp(bytes)?, DEPTH_MAX),
         Link::RawIp => Ok(bytes),
         Link::Null => family(bytes, u32::from_le_bytes).or_else(|_| family(bytes, u32::from_be_bytes)),
@@ -51,7 +53,7 @@ fn within(carried: Carried<'_>, depth: u8) -> Result<&[u8], Counter> {
     }
 }
 
-/// Follows VLAN tags (802.1Q, 802.1ad and the older stacked types), PPPoE and MPLS to IP.
+/// Follows VLAN tags (802.1Q, 802.1ad and the older stacked types), `PPPoE` and MPLS to IP.
 fn ether_payload(mut ethertype: u16, mut rest: &[u8], depth: u8) -> Result<&[u8], Counter> {
     for _ in 0..=VLAN_TAGS_MAX {
         match ethertype {

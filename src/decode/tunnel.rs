@@ -63,7 +63,7 @@ fn is_ethernet_with_ip(bytes: &[u8]) -> bool {
     false
 }
 
-/// The payload of a PPPoE session (RFC 2516 §4), which is PPP.
+/// The payload of a `PPPoE` session (RFC 2516 §4), which is PPP.
 pub fn pppoe(bytes: &[u8]) -> Result<Carried<'_>, Counter> {
     let mut at = Cursor::new(bytes);
     let (version, code) = (at.u8().ok_or(Counter::FrameCut)?, at.u8().ok_or(Counter::FrameCut)?);

@@ -355,6 +355,7 @@ mod tests {
     use crate::model::frame::{Frame, Link};
     use crate::model::progress::Counters;
     use crate::model::time::MICROS_PER_SEC;
+    use crate::stream::datagrams::Volume;
     use crate::testing::{ip, quoting, raw, udp};
 
     const CLIENT: &str = "198.51.100.2:40000";
@@ -523,18 +524,18 @@ mod tests {
             began: Timestamp(0),
             now: Timestamp(0),
             asked,
-            answered: crate::stream::datagrams::Volume { datagrams: 1, bytes: 4_000 },
+            answered: Volume { datagrams: 1, bytes: 4_000 },
         };
         let datagram = Datagram {
-            source: exchange(Default::default()).server,
-            destination: exchange(Default::default()).client,
+            source: exchange(Volume::default()).server,
+            destination: exchange(Volume::default()).client,
             identification: 0,
             payload: &[0; 4_000],
         };
-        let unasked = reflection(&datagram, Side::Server, &exchange(Default::default())).unwrap();
+        let unasked = reflection(&datagram, Side::Server, &exchange(Volume::default())).unwrap();
         assert_eq!((unasked.name, unasked.bytes, unasked.asked_bytes), ("portmap", 4_000, 0));
         assert_eq!(unasked.receiver, "198.51.100.2".parse::<IpAddr>().unwrap());
-        assert_eq!(reflection(&datagram, Side::Client, &exchange(Default::default())), None);
+        assert_eq!(reflection(&datagram, Side::Client, &exchange(Volume::default())), None);
     }
 
     #[test]

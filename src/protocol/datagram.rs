@@ -11,7 +11,7 @@ use crate::protocol::{Sink, chargen, cldap, dns, memcached, ntp, snmp, ssdp};
 pub const PROVEN: u64 = 1 << 63;
 
 /// Ports that are abused to reflect floods and have no reader here.
-const REFLECTORS_UNREAD: [(u16, &str); 14] = [
+const REFLECTORS_UNREAD: [(u16, &str); 15] = [
     (7, "echo"),
     (69, "tftp"),
     (111, "portmap"),
@@ -26,6 +26,7 @@ const REFLECTORS_UNREAD: [(u16, &str); 14] = [
     (5683, "coap"),
     (10_001, "ubnt"),
     (37_810, "dvr"),
+    (47_808, "bacnet"),
 ];
 /// Where the ports begin that systems give to clients: from here on a port says nothing of a service.
 const EPHEMERAL_MIN: u16 = 32_768;
@@ -100,6 +101,10 @@ pub fn is_answer(source: u16, destination: u16, bytes: &[u8]) -> bool {
             7 => first & 0x80 != 0,
             mode => matches!(mode, 4 | 5),
         },
+        // Devices whose ports clients are given as well: only what begins as their messages do is theirs.
+        (37_810, [_, _, _, _, b'D', b'H', b'I', b'P', ..]) | (47_808, [0x81, 0x0a | 0x0b, ..]) => {
+            source != destination
+        }
         _ if source >= EPHEMERAL_MIN || reflector(destination).is_some() => false,
         // Forged requests name any port of the victim as theirs, 80 for choice.
         _ if reflector(source).is_some() => true,
@@ -179,6 +184,7 @@ mod tests {
         assert!(
             is_answer(11_211, 80, b"x") && is_answer(1_900, 50_000, b"x") && is_answer(514, 50_000, b"x")
         );
+        assert!(is_answer(37_810, 80, b"\x20\0\0\0DHIP") && is_answer(47_808, 443, b"\x81\x0a\0\x12"));
         assert!(is_answer(67, 68, b"x") && !is_answer(68, 67, b"x"));
         for question in [(50_000, 443), (37_810, 443), (5_060, 5_060), (500, 500), (40_000, 50_000)] {
             assert!(!is_answer(question.0, question.1, b"x"), "{question:?}");

@@ -62,7 +62,7 @@ fn command(bytes: &[u8]) -> Option<&[u8]> {
     let ([_, _, 0, 0, 0, 0 | 1, 0, 0], text) = bytes.split_first_chunk::<HEADER_BYTES>()? else {
         return None;
     };
-    let end = text.iter().position(|byte| byte.is_ascii_whitespace())?;
+    let end = text.iter().position(u8::is_ascii_whitespace)?;
     text.get(..end).filter(|word| COMMANDS.contains(word))
 }
 

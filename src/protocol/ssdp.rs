@@ -1,4 +1,4 @@
-//! SSDP (UPnP Device Architecture 2.0 §1): discovery by multicast. Multicast itself is not followed; what comes here was sent to
+//! SSDP (`UPnP` Device Architecture 2.0 §1): discovery by multicast. Multicast itself is not followed; what comes here was sent to
 //! one address.
 
 use crate::model::class::Class;
