@@ -4,11 +4,19 @@
 //! through a [`Sink`]. A parser names the forms that only an attacker sends (its oddities); whether they count, and what a
 //! request or a text is worth, is judged in `detect`. Must not know: packets, sources, origins, files.
 
+pub mod ber;
+pub mod chargen;
+pub mod cldap;
 pub mod datagram;
+pub mod dns;
 pub mod found;
 pub mod http;
+pub mod memcached;
+pub mod ntp;
 pub mod proxy;
 pub mod request;
+pub mod snmp;
+pub mod ssdp;
 pub mod tls;
 
 use std::net::IpAddr;
@@ -64,7 +72,7 @@ pub struct ProtocolRow {
 }
 
 /// The protocol table, asked in this order.
-pub const PROTOCOLS: &[ProtocolRow] = &[http::ROW, tls::ROW];
+pub const PROTOCOLS: &[ProtocolRow] = &[http::ROW, tls::ROW, dns::ROW];
 
 /// Where and when a request stood in its conversation.
 #[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
