@@ -282,6 +282,9 @@ impl Sink for Inspector {
                 .map_or(Payload::Other, |whole| whole.payload),
             whole => whole,
         };
+        if matches!(decoded.payload, Payload::Fragment(_)) {
+            self.path.meter(now, &payload, frame.length);
+        }
         match payload {
             Payload::Tcp(segment) => {
                 self.table.segment(now, &segment, &mut self.path, &mut self.counters);
