@@ -165,6 +165,15 @@ pub enum Next {
     Named(&'static str),
 }
 
+/// A part of a request.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum Unfinished {
+    /// Its body.
+    Body,
+    /// Its head.
+    Head,
+}
+
 /// The state of one conversation's protocol. Calls come in the order of the bytes.
 pub trait Parser: std::fmt::Debug + Send {
     /// Ordered bytes of one side.
@@ -182,6 +191,10 @@ pub trait Parser: std::fmt::Debug + Send {
     /// How far what is said can be read.
     fn reading(&self) -> Reading {
         Reading::Clear
+    }
+    /// The part of a request that the client has begun and not finished, in protocols whose servers wait for it.
+    fn unfinished(&self) -> Option<Unfinished> {
+        None
     }
 }
 
@@ -281,6 +294,14 @@ impl Conversation {
             Self::Fresh | Self::Undecided(_) => None,
             Self::Opaque => Some(Reading::Unknown),
             Self::Parsed(parser, ..) => Some(parser.reading()),
+        }
+    }
+
+    /// The part of a request that the client has begun and not finished.
+    pub fn unfinished(&self) -> Option<Unfinished> {
+        match self {
+            Self::Parsed(parser, ..) => parser.unfinished(),
+            Self::Fresh | Self::Opaque | Self::Undecided(_) => None,
         }
     }
 

@@ -11,7 +11,7 @@ use std::collections::VecDeque;
 use crate::model::stream::{Chunk, Side};
 use crate::protocol::http::replies::Replies;
 use crate::protocol::http::requests::Requests;
-use crate::protocol::{Next, Opening, Parser, ProtocolRow, Recognition, Sink, websocket};
+use crate::protocol::{Next, Opening, Parser, ProtocolRow, Recognition, Sink, Unfinished, websocket};
 
 /// Its row of the table.
 pub const ROW: ProtocolRow =
@@ -172,6 +172,13 @@ impl Parser for Http {
         if from == Side::Client {
             self.requests.finish(sink);
         }
+    }
+
+    fn unfinished(&self) -> Option<Unfinished> {
+        if self.requests.in_body() {
+            return Some(Unfinished::Body);
+        }
+        self.requests.unfinished_head().map(|_| Unfinished::Head)
     }
 
     fn held(&self) -> usize {
