@@ -10,7 +10,7 @@ pub mod http;
 pub mod messages;
 pub mod mysql;
 #[cfg(test)]
-pub mod played;
+mod played;
 pub mod postgresql;
 pub mod proxy;
 pub mod rdp;
