@@ -23,6 +23,17 @@ pub fn network_of(link: Link, bytes: &[u8]) -> Result<&[u8], Counter> {
     }
 }
 
+/// Whether a frame is for every station of its network: what goes to a subnet's broadcast address shows in no other way.
+pub fn is_to_all(link: Link, bytes: &[u8]) -> bool {
+    match link {
+        Link::Ethernet => bytes.starts_with(&[0xff; 6]),
+        // The packet type: 1 is broadcast.
+        Link::LinuxSll => bytes.starts_with(&[0, 1]),
+        Link::LinuxSll2 => bytes.get(10) == Some(&1),
+        _ => false,
+    }
+}
+
 fn ethernet(bytes: &[u8]) -> Result<&[u8], Counter> {
     let header = EthernetPacket::new(bytes).ok_or(Counter::FrameCut)?;
     let rest = bytes.get(EthernetPacket::minimum_packet_size()..).ok_or(Counter::FrameCut)?;
@@ -105,6 +116,16 @@ mod tests {
         sll2.extend([0_u8; 18]);
         sll2.push(b'x');
         assert_eq!(network_of(Link::LinuxSll2, &sll2), Ok(&b"x"[..]));
+    }
+
+    #[test]
+    fn a_broadcast_is_told_by_its_link() {
+        assert!(is_to_all(Link::Ethernet, &[0xff; 14]) && !is_to_all(Link::Ethernet, &[1; 14]));
+        assert!(is_to_all(Link::LinuxSll, &[0, 1, 0]) && !is_to_all(Link::LinuxSll, &[0, 0, 0]));
+        let mut sll2 = [0; 20];
+        assert!(!is_to_all(Link::LinuxSll2, &sll2));
+        sll2[10] = 1;
+        assert!(is_to_all(Link::LinuxSll2, &sll2) && !is_to_all(Link::RawIp, &[0xff; 20]));
     }
 
     #[test]

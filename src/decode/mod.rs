@@ -4,10 +4,12 @@
 //! is a counter. Every frame ends in exactly one outcome. Must not know: flows, protocols, files.
 
 pub mod cursor;
+pub mod icmp;
 pub mod link;
 pub mod network;
 pub mod transport;
 
+use crate::decode::icmp::Icmp;
 use crate::decode::network::Fragment;
 use crate::decode::transport::{Datagram, Segment};
 use crate::model::frame::Frame;
@@ -18,6 +20,8 @@ use crate::model::progress::Counter;
 pub enum Payload<'a> {
     /// A fragment of an IP datagram.
     Fragment(Fragment<'a>),
+    /// An ICMP message.
+    Icmp(Icmp<'a>),
     /// Nothing that is followed up.
     Other,
     /// A TCP segment.

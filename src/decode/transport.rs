@@ -1,12 +1,12 @@
-//! TCP (RFC 9293), UDP (RFC 768) and ICMP.
+//! TCP (RFC 9293) and UDP (RFC 768).
 
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 
 use pnet::packet::tcp::TcpPacket;
 use pnet::packet::udp::UdpPacket;
 
 use crate::decode::network::Packet;
-use crate::decode::{Decoded, Payload};
+use crate::decode::{Decoded, Payload, icmp};
 use crate::model::progress::Counter;
 
 /// TCP flags of interest.
@@ -34,6 +34,8 @@ pub struct Segment<'a> {
     pub acknowledgement: u32,
     /// Flags.
     pub flags: u8,
+    /// Window that the sender offers, not scaled: zero is zero however it is scaled.
+    pub window: u16,
     /// Data.
     pub payload: &'a [u8],
 }
@@ -52,16 +54,20 @@ pub struct Datagram<'a> {
     pub source: SocketAddr,
     /// Receiver.
     pub destination: SocketAddr,
+    /// Identification of the IP packet; 0 where it has none (IPv6 without a fragment header).
+    pub identification: u32,
     /// Data.
     pub payload: &'a [u8],
 }
 
 /// Reads the transport of a whole IP packet.
 pub fn decode<'a>(packet: &Packet<'a>) -> Result<Decoded<'a>, Counter> {
-    match packet.protocol {
-        6 => tcp(packet),
-        17 => udp(packet),
-        1 | 58 => Ok(Decoded::only(Counter::FrameIcmp)),
+    match (packet.protocol, packet.addresses.0) {
+        (6, _) => tcp(packet),
+        (17, _) => udp(packet),
+        (1, IpAddr::V4(_)) | (58, IpAddr::V6(_)) => icmp::decode(packet),
+        // Of the other version's ICMP nothing is said by any RFC.
+        (1 | 58, _) => Ok(Decoded::only(Counter::FrameIcmp)),
         _ => Ok(Decoded::only(Counter::FrameOtherTransport)),
     }
 }
@@ -84,6 +90,7 @@ fn tcp<'a>(packet: &Packet<'a>) -> Result<Decoded<'a>, Counter> {
             sequence: header.get_sequence(),
             acknowledgement: header.get_acknowledgement(),
             flags: header.get_flags(),
+            window: header.get_window(),
             payload,
         }),
     })
@@ -97,6 +104,7 @@ fn udp<'a>(packet: &Packet<'a>) -> Result<Decoded<'a>, Counter> {
         payload: Payload::Udp(Datagram {
             source: SocketAddr::new(packet.addresses.0, header.get_source()),
             destination: SocketAddr::new(packet.addresses.1, header.get_destination()),
+            identification: packet.identification,
             payload,
         }),
     })

@@ -6,6 +6,32 @@ use crate::model::stream::Side;
 use crate::protocol::Sink;
 use crate::protocol::found::{At, Oddity};
 
+/// A reader sets this bit of its memo once the client has repeated a value of the server that nobody could guess: its address is
+/// no forgery then (grade E2).
+pub const PROVEN: u64 = 1 << 63;
+
+/// Ports that are abused to reflect floods and have no reader here.
+const REFLECTORS_UNREAD: [(u16, &str); 14] = [
+    (7, "echo"),
+    (69, "tftp"),
+    (111, "portmap"),
+    (137, "netbios"),
+    (520, "rip"),
+    (623, "ipmi"),
+    (1434, "mssql"),
+    (3283, "ard"),
+    (3478, "stun"),
+    (3702, "wsd"),
+    (5353, "mdns"),
+    (5683, "coap"),
+    (10_001, "ubnt"),
+    (37_810, "dvr"),
+];
+/// Where the ports begin that systems give to clients: from here on a port says nothing of a service.
+const EPHEMERAL_MIN: u16 = 32_768;
+/// Ports below need privilege to listen on: services are there.
+const SERVICES_END: u16 = 1_024;
+
 /// One message.
 #[derive(Clone, Copy, Debug)]
 pub struct Message<'a> {
@@ -41,4 +67,66 @@ pub const DATAGRAMS: &[DatagramRow] = &[];
 /// The row of a conversation's first datagram.
 pub fn recognised(message: &Message<'_>) -> Option<&'static DatagramRow> {
     DATAGRAMS.iter().find(|row| (row.recognise)(message))
+}
+
+/// Name of the protocol whose servers on that port are abused to reflect floods.
+pub fn reflector(port: u16) -> Option<&'static str> {
+    let read = DATAGRAMS.iter().find(|row| row.reflector_port == Some(port)).map(|row| row.name);
+    read.or_else(|| REFLECTORS_UNREAD.iter().find(|(known, _)| *known == port).map(|(_, name)| *name))
+}
+
+/// Whether the first datagram between two ports is an answer, to a question that was not seen or never asked. The bytes know
+/// best; then the port from which servers answer. An empty datagram answers nothing.
+pub fn is_answer(source: u16, destination: u16, bytes: &[u8]) -> bool {
+    match (source, bytes) {
+        (_, []) => false,
+        // DHCP answers to an address that its client has only just been given (RFC 2131 §4.1, RFC 8415 §7.2).
+        (67, _) if destination == 68 => true,
+        (547, _) if destination == 546 => true,
+        // The QR bit of DNS, which NetBIOS names, mDNS and LLMNR share.
+        (53 | 137 | 5_353 | 5_355, [_, _, flags, ..]) => flags & 0x80 != 0,
+        // NTP: server and broadcast mode; the response bits of modes 6 and 7.
+        (123, [first, second, ..]) => match first & 7 {
+            6 => second & 0x80 != 0,
+            7 => first & 0x80 != 0,
+            mode => matches!(mode, 4 | 5),
+        },
+        _ if source >= EPHEMERAL_MIN || reflector(destination).is_some() => false,
+        // Forged requests name any port of the victim as theirs, 80 for choice.
+        _ if reflector(source).is_some() => true,
+        _ => source < SERVICES_END && destination >= SERVICES_END,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_answer_is_told_by_its_bytes_and_then_by_its_ports() {
+        let query = b"\0\x01\x01\0\0\x01\0\0\0\0\0\0";
+        let response = b"\0\x01\x81\x80\0\x01\0\0\0\0\0\0";
+        assert!(
+            is_answer(53, 40_000, response)
+                && is_answer(53, 80, response)
+                && is_answer(5_353, 5_353, response)
+        );
+        assert!(!is_answer(53, 40_000, query) && !is_answer(53, 53, query) && !is_answer(53, 40_000, b""));
+        assert!(is_answer(123, 123, b"\x24\0") && !is_answer(123, 123, b"\x23\0"));
+        assert!(is_answer(123, 80, b"\xd7\0") && !is_answer(123, 123, b"\x17\0"));
+        assert!(is_answer(3_702, 80, b"x") && is_answer(5_683, 50_000, b"x") && is_answer(514, 50_000, b"x"));
+        assert!(is_answer(67, 68, b"x") && !is_answer(68, 67, b"x"));
+        for question in [(50_000, 443), (37_810, 443), (5_060, 5_060), (500, 500), (40_000, 50_000)] {
+            assert!(!is_answer(question.0, question.1, b"x"), "{question:?}");
+        }
+    }
+
+    #[test]
+    fn a_port_has_one_name_as_a_reflector() {
+        for (port, _) in REFLECTORS_UNREAD {
+            assert!(DATAGRAMS.iter().all(|row| row.reflector_port != Some(port)), "{port}");
+        }
+        assert_eq!(reflector(111), Some("portmap"));
+        assert_eq!(reflector(40_000), None);
+    }
 }

@@ -101,6 +101,7 @@ impl Fragments {
             self.whole = datagram.bytes;
             return Some(Packet {
                 addresses: fragment.addresses,
+                identification: fragment.id,
                 protocol: fragment.protocol,
                 payload: &self.whole,
                 cut: false,

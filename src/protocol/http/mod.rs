@@ -21,6 +21,8 @@ pub const ROW: ProtocolRow =
 pub const HEAD_MAX_BYTES: usize = 64 << 10;
 /// Bytes of a body that are kept and judged.
 pub const BODY_MAX_BYTES: usize = 128 << 10;
+/// Bytes of a reply's body that are handed on after its head.
+pub const BODY_TOLD_BYTES: usize = 64 << 10;
 /// Requests whose reply may be outstanding. Browsers pipeline none; tools a few dozen.
 const OUTSTANDING_MAX: usize = 128;
 /// Longest method that is looked for before the first space.

@@ -5,7 +5,7 @@ use crate::model::stream::Chunk;
 use crate::protocol::http::framing::{Fed, Framing};
 use crate::protocol::http::head::{ReplyHead, end_of_head, reply};
 use crate::protocol::http::requests::Requests;
-use crate::protocol::http::{Asked, HEAD_MAX_BYTES, Outstanding};
+use crate::protocol::http::{Asked, BODY_TOLD_BYTES, HEAD_MAX_BYTES, Outstanding};
 use crate::protocol::{Reply, Sink};
 
 const BEGINNING: &[u8] = b"HTTP/1.";
@@ -26,6 +26,8 @@ enum State {
 pub struct Replies {
     state: State,
     buffer: Vec<u8>,
+    /// The request that the current body answers, and how much of the body is still handed on.
+    told: Option<(u64, usize)>,
 }
 
 impl Replies {
@@ -46,7 +48,10 @@ impl Replies {
                 State::Lost | State::Opaque | State::WebSocket => return false,
                 State::Body(mut framing) => {
                     let rest = match framing.feed(rest) {
-                        Fed::Body { rest, .. } => rest,
+                        Fed::Body { data, rest } => {
+                            self.tell(data, sink);
+                            rest
+                        }
                         Fed::Done { rest } => {
                             framing = Framing::Length(0);
                             rest
@@ -124,9 +129,11 @@ impl Replies {
         }
         let request = outstanding.asked.pop_front().or(unfinished.map(|index| (index, Asked::Other)));
         let asked = request.map_or(Asked::Other, |(_, asked)| asked);
+        self.told = None;
         if let Some((index, _)) = request
             && !outstanding.unsynced
         {
+            self.told = Some((index, BODY_TOLD_BYTES));
             let location = head.location.sent();
             sink.reply(index, &Reply { status: head.status, location, body_start: rest });
         }
@@ -147,6 +154,17 @@ impl Replies {
             }
         };
         switched
+    }
+
+    /// Hands on the beginning of a body.
+    fn tell(&mut self, data: &[u8], sink: &mut dyn Sink) {
+        let Some((index, left)) = &mut self.told else { return };
+        let part = data.get(..data.len().min(*left)).unwrap_or_default();
+        *left -= part.len();
+        sink.reply_body(*index, part);
+        if *left == 0 {
+            self.told = None;
+        }
     }
 
     /// Bytes of the server are lost.
