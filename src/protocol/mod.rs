@@ -20,7 +20,7 @@ pub mod messages;
 pub mod mysql;
 pub mod ntp;
 #[cfg(test)]
-pub mod played;
+mod played;
 pub mod pop3;
 pub mod postgresql;
 pub mod proxy;
