@@ -13,6 +13,7 @@ pub mod imap;
 pub mod lines;
 pub mod pop3;
 pub mod proxy;
+pub mod redis;
 pub mod request;
 pub mod sasl;
 #[cfg(test)]
@@ -75,7 +76,7 @@ pub struct ProtocolRow {
 
 /// The protocol table, asked in this order.
 pub const PROTOCOLS: &[ProtocolRow] =
-    &[http::ROW, tls::ROW, ftp::ROW, smtp::ROW, pop3::ROW, imap::ROW, telnet::ROW];
+    &[http::ROW, tls::ROW, ftp::ROW, smtp::ROW, pop3::ROW, imap::ROW, telnet::ROW, redis::ROW];
 
 /// Where and when a request stood in its conversation.
 #[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
