@@ -3,8 +3,8 @@
 //! Readers keep no memory of their own but one word a conversation, so that a flood of forged queries costs no allocation.
 
 use crate::model::stream::Side;
-use crate::protocol::Sink;
 use crate::protocol::found::{At, Oddity};
+use crate::protocol::{Sink, sip};
 
 /// One message.
 #[derive(Clone, Copy, Debug)]
@@ -36,7 +36,7 @@ pub struct DatagramRow {
 }
 
 /// The table, asked in this order.
-pub const DATAGRAMS: &[DatagramRow] = &[];
+pub const DATAGRAMS: &[DatagramRow] = &[sip::DATAGRAM_ROW];
 
 /// The row of a conversation's first datagram.
 pub fn recognised(message: &Message<'_>) -> Option<&'static DatagramRow> {

@@ -18,6 +18,7 @@ pub mod request;
 pub mod sasl;
 #[cfg(test)]
 pub mod script;
+pub mod sip;
 pub mod smtp;
 pub mod telnet;
 pub mod tls;
@@ -76,7 +77,7 @@ pub struct ProtocolRow {
 
 /// The protocol table, asked in this order.
 pub const PROTOCOLS: &[ProtocolRow] =
-    &[http::ROW, tls::ROW, ftp::ROW, smtp::ROW, pop3::ROW, imap::ROW, telnet::ROW, redis::ROW];
+    &[http::ROW, tls::ROW, ftp::ROW, smtp::ROW, pop3::ROW, imap::ROW, telnet::ROW, redis::ROW, sip::ROW];
 
 /// Where and when a request stood in its conversation.
 #[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]

@@ -446,9 +446,7 @@ mod tests {
 
     #[test]
     fn other_openings_are_not_taken_for_redis() {
-        for bytes in
-            [&b"USER a\r\n"[..], b"*\r\n", b"* OK\r\n", b"PINGS\r\n", b"\x01"]
-        {
+        for bytes in [&b"USER a\r\n"[..], b"*\r\n", b"* OK\r\n", b"PINGS\r\n", b"\x01"] {
             assert_ne!(
                 recognise(&Opening { client: bytes, server: b"+OK\r\n", port: 6379 }),
                 Recognition::Yes
