@@ -12,6 +12,7 @@ pub mod http;
 pub mod imap;
 pub mod lines;
 pub mod pop3;
+pub mod probe;
 pub mod proxy;
 pub mod redis;
 pub mod request;
@@ -76,8 +77,18 @@ pub struct ProtocolRow {
 }
 
 /// The protocol table, asked in this order.
-pub const PROTOCOLS: &[ProtocolRow] =
-    &[http::ROW, tls::ROW, ftp::ROW, smtp::ROW, pop3::ROW, imap::ROW, telnet::ROW, redis::ROW, sip::ROW];
+pub const PROTOCOLS: &[ProtocolRow] = &[
+    http::ROW,
+    tls::ROW,
+    ftp::ROW,
+    smtp::ROW,
+    pop3::ROW,
+    imap::ROW,
+    telnet::ROW,
+    redis::ROW,
+    sip::ROW,
+    probe::ROW,
+];
 
 /// Where and when a request stood in its conversation.
 #[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
