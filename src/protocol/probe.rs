@@ -108,21 +108,21 @@ impl Shape {
     }
 
     fn compare(&self, bytes: &[u8], port: u16) -> Recognition {
-        let (is_whole, start, part) = match self {
+        let (is_whole, begin, needed) = match self {
             Self::Is(whole) => (true, *whole, &b""[..]),
-            Self::Begins(start, part) => (false, *start, *part),
+            Self::Begins(first, within) => (false, *first, *within),
             // The displays of one host have ports of their own.
-            Self::OffPort(home, whole) if !(*home..home.saturating_add(64)).contains(&port) => {
-                (true, *whole, &b""[..])
+            Self::OffPort(home, payload) if !(*home..home.saturating_add(64)).contains(&port) => {
+                (true, *payload, &b""[..])
             }
             Self::OffPort(..) => return Recognition::No,
         };
-        if bytes.len() < start.len() {
-            return if start.starts_with(bytes) { Recognition::More } else { Recognition::No };
+        if bytes.len() < begin.len() {
+            return if begin.starts_with(bytes) { Recognition::More } else { Recognition::No };
         }
-        if !bytes.starts_with(start) || is_whole && bytes.len() > start.len() {
+        if !bytes.starts_with(begin) || is_whole && bytes.len() > begin.len() {
             Recognition::No
-        } else if part.is_empty() || memchr::memmem::find(bytes, part).is_some() {
+        } else if needed.is_empty() || memchr::memmem::find(bytes, needed).is_some() {
             Recognition::Yes
         } else if bytes.len() < LOOKED_AT_BYTES {
             Recognition::More

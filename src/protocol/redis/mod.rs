@@ -71,6 +71,8 @@ const FIRST_WORDS: &[&str] = &[
     "SELECT",
     "FLUSHALL",
 ];
+/// Beginnings of answers that are no number.
+const REPLIES: [&[u8]; 7] = [b"+OK", b"+PONG", b"-ERR", b"-NOAUTH", b"-WRONGPASS", b"-DENIED", b"$-1"];
 /// Arguments of a command that are kept; those told or looked at are among the first five.
 const KEPT_ARGUMENTS: usize = 5;
 /// Bytes kept of one argument: scripts and crontabs show themselves at once.
@@ -96,19 +98,17 @@ fn recognise(opening: &Opening<'_>) -> Recognition {
     match first_line(opening.server) {
         // HTTP, POP3 and others would have greeted; RESP answers begin with its types.
         Some(_) if client.is_empty() => Recognition::No,
-        Some(line)
-            if [&b"+OK"[..], b"+PONG", b"-ERR", b"-NOAUTH", b"-WRONGPASS", b"-DENIED", b"$-1"]
-                .iter()
-                .any(|start| line.starts_with(start)) =>
-        {
-            Recognition::Yes
-        }
-        Some(line) if matches!(line, [b'$' | b'*' | b':', digits @ ..] if !digits.is_empty() && digits.iter().all(u8::is_ascii_digit)) => {
-            Recognition::Yes
-        }
+        Some(line) if is_reply(line) => Recognition::Yes,
         None if opening.server.first().is_none_or(|byte| b"+-$*:".contains(byte)) => Recognition::More,
         _ => Recognition::No,
     }
+}
+
+/// The first line of an answer that the commands above get.
+fn is_reply(line: &[u8]) -> bool {
+    let is_count =
+        matches!(line.split_first(), Some((b'$' | b'*' | b':', digits)) if number(digits).is_some());
+    is_count || REPLIES.iter().any(|start| line.starts_with(start))
 }
 
 /// `*2\r\n$4\r\n…`

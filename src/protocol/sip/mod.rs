@@ -88,7 +88,8 @@ fn recognise(bytes: &[u8]) -> Recognition {
     let word = bytes.split(|byte| *byte == b' ').next().unwrap_or_default();
     let is_whole = word.len() < bytes.len();
     let may_be = |whole: &[u8]| if is_whole { whole == word } else { whole.starts_with(word) };
-    if !METHODS.iter().any(|method| may_be(method.as_bytes())) && !(VERSION.starts_with(word) && !is_whole) {
+    let may_be_version = !is_whole && VERSION.starts_with(word);
+    if !may_be_version && !METHODS.iter().any(|method| may_be(method.as_bytes())) {
         return Recognition::No;
     }
     match memchr::memchr(b'\n', bytes) {
@@ -241,15 +242,15 @@ impl Framing {
         let known = self.held.len();
         let room = HEAD_MAX_BYTES - known;
         self.held.extend_from_slice(bytes.get(..room.min(bytes.len())).unwrap_or_default());
-        let searched = self.held.get(known.saturating_sub(3)..).unwrap_or_default();
-        let Some(end) = memchr::memmem::find(searched, b"\r\n\r\n") else {
+        let latest = self.held.get(known.saturating_sub(3)..).unwrap_or_default();
+        let Some(end) = memchr::memmem::find(latest, b"\r\n\r\n") else {
             self.is_lost = self.held.len() >= HEAD_MAX_BYTES;
             return bytes.len();
         };
         let end = known.saturating_sub(3) + end + 4;
-        let mut held = std::mem::take(&mut self.held);
-        held.truncate(end);
-        match Head::read(&held) {
+        let mut whole = std::mem::take(&mut self.held);
+        whole.truncate(end);
+        match Head::read(&whole) {
             Some(head) => {
                 self.body = head.length();
                 judge(&head, &self.at, memo, sink);
