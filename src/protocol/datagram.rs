@@ -4,7 +4,7 @@
 
 use crate::model::stream::Side;
 use crate::protocol::found::{At, Oddity};
-use crate::protocol::{Sink, chargen, cldap, dns, memcached, ntp, snmp, ssdp};
+use crate::protocol::{Sink, chargen, cldap, dns, memcached, ntp, sip, snmp, ssdp};
 
 /// A reader sets this bit of its memo once the client has repeated a value of the server that nobody could guess: its address is
 /// no forgery then (grade E2).
@@ -72,6 +72,7 @@ pub const DATAGRAMS: &[DatagramRow] = &[
     cldap::ROW,
     chargen::CHARGEN_ROW,
     chargen::QOTD_ROW,
+    sip::DATAGRAM_ROW,
 ];
 
 /// The row of a conversation's first datagram.

@@ -23,12 +23,15 @@ pub mod ntp;
 mod played;
 pub mod pop3;
 pub mod postgresql;
+pub mod probe;
 pub mod proxy;
 pub mod rdp;
+pub mod redis;
 pub mod request;
 pub mod sasl;
 #[cfg(test)]
 pub mod script;
+pub mod sip;
 pub mod smb;
 pub mod smtp;
 pub mod snmp;
@@ -106,6 +109,9 @@ pub const PROTOCOLS: &[ProtocolRow] = &[
     imap::ROW,
     telnet::ROW,
     dns::ROW,
+    redis::ROW,
+    sip::ROW,
+    probe::ROW,
 ];
 
 /// Where and when a request stood in its conversation.
