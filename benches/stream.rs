@@ -14,13 +14,15 @@ mod support;
 
 use divan::Bencher;
 use divan::counter::ItemsCount;
+use gatewatch::decode::transport::Segment;
 use gatewatch::decode::{Payload, decode};
+use gatewatch::model::contact::Touched;
 use gatewatch::model::frame::{Frame, Link};
 use gatewatch::model::progress::Counters;
 use gatewatch::model::stream::{Chunk, Side};
 use gatewatch::model::time::Timestamp;
 use gatewatch::stream::table::{Limits, Table};
-use gatewatch::stream::{Consumer, View};
+use gatewatch::stream::{Consumer, Stall, View};
 
 fn main() {
     divan::main();
@@ -31,6 +33,11 @@ struct Nobody;
 
 impl Consumer for Nobody {
     type State = ();
+    fn touched(&mut self, _: &View, (): &mut (), how: Touched) {
+        divan::black_box(how);
+    }
+    fn stray(&mut self, _: Timestamp, _: &Segment<'_>) {}
+    fn stalled(&mut self, _: &View, (): &mut (), _: Stall) {}
     fn sender_of(&self, _: &[u8]) -> Option<Side> {
         None
     }

@@ -5,33 +5,37 @@
 mod attempts;
 pub mod datagrams;
 
-use std::collections::VecDeque;
+use std::collections::{HashMap, VecDeque};
+use std::net::SocketAddr;
 use std::sync::Arc;
 
 use crate::capture::{Lost, Sink};
+use crate::decode::transport::Segment;
 use crate::decode::tunnel::DEPTH_MAX;
 use crate::decode::{self, Payload, link, transport};
 use crate::detect::{Detector, Scratch};
 use crate::handoff::{Outbox, Record};
 use crate::inspect::attempts::{Awaited, Held, Judge};
-use crate::model::attempt::{Attempt, Transport};
-use crate::model::contact::Contact;
+use crate::model::attempt::{Attempt, AttemptId, Transport};
+use crate::model::contact::{Contact, Touched};
 use crate::model::frame::Frame;
 use crate::model::grade::Grade;
 use crate::model::marks::Marks;
-use crate::model::progress::{Counter, Counters, Progress};
+use crate::model::progress::{Counter, Counters, Progress, Reading};
 use crate::model::stream::{Chunk, Side};
 use crate::model::time::{Hour, MICROS_PER_SEC, Timestamp};
 use crate::protocol::{self, Conversation};
 use crate::stream::datagrams::{Datagrams, SLOT_BYTES};
 use crate::stream::fragments::Fragments;
 use crate::stream::table::{self, FLOW_BYTES, Table};
-use crate::stream::{Consumer, FlowRef, View};
+use crate::stream::{Consumer, FlowRef, Stall, View};
 
 /// An attempt is handed on so long after its request, reply or not.
 pub const REPLY_TIMEOUT_MICROS: i64 = 30 * MICROS_PER_SEC;
 /// Attempts of all conversations whose reply is awaited; at up to 2 KiB each 16 MiB.
 const AWAITED_MAX: usize = 8_192;
+/// Servers told apart between two reports of progress.
+const SERVERS_MAX: usize = 1_024;
 /// Frames after which progress is told even within one hour.
 const PROGRESS_FRAMES: u64 = 65_536;
 /// Conversations forgotten for one tick at most.
@@ -96,6 +100,8 @@ pub struct Path {
     counters: Counters,
     /// What `now` is ahead of the clock, by the times that the clock was set back.
     skew_micros: i64,
+    /// Conversations that ended since the last progress, by the server's endpoint.
+    served: HashMap<SocketAddr, [u64; Reading::ALL.len()], ahash::RandomState>,
     /// When each conversation with an awaited reply is due, earliest first.
     due: VecDeque<(Timestamp, FlowRef)>,
 }
@@ -127,6 +133,7 @@ impl Inspector {
             scratch: Scratch::default(),
             outbox,
             counters: Counters::default(),
+            served: HashMap::default(),
             skew_micros: 0,
             due: VecDeque::new(),
         };
@@ -207,6 +214,7 @@ impl Inspector {
             observed: self.observed.take(),
             hour: self.hour,
             counters: self.counters.take(),
+            served: self.path.served.drain().collect(),
         };
         self.frames_untold = 0;
         self.hour = now.hour();
@@ -214,6 +222,7 @@ impl Inspector {
             self.counters.merge(&kept.counters);
             self.observed = kept.observed;
             self.stepped = kept.stepped;
+            self.path.served = kept.served.into_iter().collect();
         }
         self.path.detector = self.path.detectors.current();
     }
@@ -226,6 +235,7 @@ impl Inspector {
             observed: None,
             hour: Hour::default(),
             counters: Counters::default(),
+            served: Vec::new(),
         };
         // One that a full channel refuses is followed by the next.
         let _ = self.path.outbox.send(Record::Progress(Box::new(told)));
@@ -348,9 +358,26 @@ impl Path {
                 }
                 self.send(Record::Attempt(attempt), Counter::ChannelDrops);
             }
-            Held::Contact(contact) => {
-                self.send(Record::Contact(Contact { grade: view.grade, ..contact }), Counter::ContactDrops);
+            // Without a reply nothing became of it.
+            Held::Credential(_) => {}
+            Held::Contact(contact, times) => {
+                for number in 0..u64::from(times) {
+                    // Several credentials of one message differ by their number in it.
+                    let id = AttemptId(contact.id.0.wrapping_add(number));
+                    let contact = Contact { id, grade: view.grade, ..contact.clone() };
+                    self.send(Record::Contact(contact), Counter::ContactDrops);
+                }
             }
+        }
+    }
+
+    /// Notes that a conversation with a server has ended.
+    fn serve(&mut self, server: SocketAddr, reading: Reading) {
+        if self.served.len() >= SERVERS_MAX && !self.served.contains_key(&server) {
+            return self.counters.count(Counter::ServersUnlisted);
+        }
+        if let Some(count) = self.served.entry(server).or_default().get_mut(reading as usize) {
+            *count += 1;
         }
     }
 
@@ -369,14 +396,19 @@ impl Path {
         act: impl FnOnce(&mut Conversation, &mut Judge<'_>),
     ) {
         let FlowState { conversation, awaited, attacked, marks } = state;
-        let app = conversation.app().unwrap_or(protocol::UNKNOWN);
-        let mut judge = Judge { path: self, view, awaited, attacked, marks, app };
+        let mut judge = Judge { path: self, view, awaited, attacked, marks };
         act(conversation, &mut judge);
     }
 }
 
 impl Consumer for Path {
     type State = FlowState;
+
+    fn touched(&mut self, _view: &View, _state: &mut FlowState, _how: Touched) {}
+
+    fn stray(&mut self, _now: Timestamp, _segment: &Segment<'_>) {}
+
+    fn stalled(&mut self, _view: &View, _state: &mut FlowState, _stall: Stall) {}
 
     fn sender_of(&self, bytes: &[u8]) -> Option<Side> {
         protocol::sender_of(bytes)
@@ -412,9 +444,17 @@ impl Consumer for Path {
             conversation.closed(Side::Server, judge);
         });
         self.release(view, state, |_| true);
+        if view.grade >= Grade::E1
+            && let Some(reading) = state.conversation.reading()
+        {
+            self.serve(view.server, reading);
+        }
     }
 
     fn held(state: &FlowState) -> usize {
         state.conversation.held() + state.awaited.len() * size_of::<Attempt>() + state.marks.held()
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -10,6 +10,7 @@ use crate::classify::database::DatabaseInfo;
 use crate::classify::doubt::Doubts;
 use crate::classify::geo::Geo;
 use crate::classify::incident::{Incidents, Placed};
+use crate::classify::lines::Lines;
 use crate::classify::observed::Observed;
 use crate::classify::privacy::Anonymiser;
 use crate::classify::sector::Home;
@@ -26,10 +27,11 @@ use crate::model::progress::Progress;
 use crate::model::pseudonym::MonthKey;
 use crate::model::time::Timestamp;
 use crate::tally::{
-    CampaignId, Event, FRAMES_MAX, FrameKey, OpenIncident, Snapshot, SourceDay, SourceSums, Sums, TallyKey,
+    CampaignId, Event, FRAMES_MAX, FrameKey, OpenIncident, Snapshot, SourceDay, SourceSums, Stage, Sums,
+    TallyKey,
 };
 
-/// Event lines buffered between two snapshots; beyond it they are shed and counted, never the counts.
+/// Event lines buffered between two snapshots of a live capture; beyond it they are shed and counted, never the counts.
 const EVENTS_MAX: usize = 16_384;
 
 /// What depends on the settings.
@@ -50,13 +52,14 @@ pub struct Classifier {
     seen: Seen,
     incidents: Incidents,
     doubts: Doubts,
+    lines: Lines,
     privacy: Anonymiser,
     /// How far each worker is.
     reached: Vec<Option<Timestamp>>,
     /// The time that was counted as observed.
     observed: Observed,
-    /// Whether event lines wait for the reporter (replay) instead of being shed.
-    keeps_events: bool,
+    /// Event lines buffered between two snapshots: in a replay all, for they wait for the reporter instead of being shed.
+    events_max: usize,
     behaviours: Behaviours,
     /// Acts just judged: kept for its room.
     judged: Vec<Box<Attempt>>,
@@ -98,7 +101,7 @@ impl Rules {
 
 impl Classifier {
     /// A classifier of `workers` capture workers. Of the memory limit an eighth is for identities, a sixteenth
-    /// for open incidents and another for origins.
+    /// for open incidents, another for origins, and a half of one for the lines of incidents.
     pub fn new(
         settings: &Settings,
         geo: Geo,
@@ -115,6 +118,7 @@ impl Classifier {
             seen: Seen::new(memory / 8),
             incidents: Incidents::new(memory / 16, settings.report.incident_gap_mins),
             doubts: Doubts::default(),
+            lines: Lines::new(memory / 32, settings.report.incident_gap_mins),
             privacy: Anonymiser::new(
                 settings.privacy.addresses,
                 (settings.origin.prefix_v4, settings.origin.prefix_v6),
@@ -122,7 +126,7 @@ impl Classifier {
             ),
             reached: vec![None; workers],
             observed: Observed::default(),
-            keeps_events,
+            events_max: if keeps_events { usize::MAX } else { EVENTS_MAX },
             behaviours: Behaviours::default(),
             judged: Vec::new(),
             delta: Snapshot::default(),
@@ -165,6 +169,7 @@ impl Classifier {
         self.rules = Rules::new(settings, &self.fallback);
         self.privacy.reload(settings.privacy.addresses, self.rules.prefixes);
         self.incidents.set_gap(settings.report.incident_gap_mins);
+        self.lines.set_gap(settings.report.incident_gap_mins);
         if let Some(geo) = geo {
             self.geo = geo.within(self.memory / 16);
         }
@@ -190,6 +195,7 @@ impl Classifier {
             return;
         }
         self.delta.add_id(attempt.id, attempt.time.secs());
+        let stage = if matches!(placed, Placed::Begins(_)) { Stage::Begin } else { Stage::Continues };
         let counted = Counted {
             headline: class.in_headline() && site_counts && who.label_counts && who.grade.is_proven(),
             sums: Sums {
@@ -205,15 +211,33 @@ impl Classifier {
         self.add(&attempt, &who, &counted);
         self.doubts.note(&attempt, who.source, &site, &mut self.delta);
         self.delta.pseudonym_month = self.privacy.month();
-        if self.keeps_events || self.delta.events.len() < EVENTS_MAX {
-            let mut origin = Origin::clone(&who.origin);
-            self.privacy.hide(&mut attempt, who.client, &mut origin);
-            let hidden = !self.privacy.is_open();
-            let event = Event { attempt, client: who.written, hidden, grade: who.grade, site, origin };
-            self.delta.events.push(event);
+        let mut origin = Origin::clone(&who.origin);
+        self.privacy.hide(&mut attempt, who.client, &mut origin);
+        let event = Event {
+            attempt,
+            client: who.written,
+            hidden: !self.privacy.is_open(),
+            grade: who.grade,
+            site: Arc::clone(&site),
+            origin,
+            represented: 1,
+            incident: None,
+        };
+        let limit = self.events_max;
+        let mut tell = |event| self.delta.add_event(event, limit);
+        if class.is_web() {
+            tell(event);
         } else {
-            self.delta.events_shed += 1;
+            self.lines.note((who.source, class, site, who.grade), stage, event, &mut tell);
         }
+    }
+
+    /// The end of the records: every attempt gets its line.
+    pub fn finish(&mut self) {
+        let limit = self.events_max;
+        // Where capture only pauses, incidents may go on.
+        let stage = if limit == usize::MAX { Stage::End } else { Stage::Continues };
+        self.lines.finish(stage, &mut |event| self.delta.add_event(event, limit));
     }
 
     /// Who sent it, from where, proven how well.
@@ -325,10 +349,19 @@ impl Classifier {
         if !progress.counters.is_empty() {
             self.delta.add_counters(progress.hour, &progress.counters);
         }
+        for (server, counts) in &progress.served {
+            let (site, _) = self.rules.sites.site(*server, None);
+            let known = self.delta.conversations.entry((progress.hour, site)).or_default();
+            for (known, more) in known.iter_mut().zip(counts) {
+                *known += more;
+            }
+        }
         if let Some(slowest) = self.reached.iter().copied().collect::<Option<Vec<_>>>()
             && let Some(watermark) = slowest.into_iter().min()
         {
             self.delta.watermark = watermark;
+            let limit = self.events_max;
+            self.lines.advance(watermark, &mut |event| self.delta.add_event(event, limit));
         }
     }
 
@@ -340,7 +373,8 @@ impl Classifier {
     /// Gives out what was counted since the last snapshot.
     pub fn take_snapshot(&mut self) -> Snapshot {
         let watermark = self.delta.watermark;
-        let snapshot = std::mem::take(&mut self.delta);
+        let mut snapshot = std::mem::take(&mut self.delta);
+        snapshot.untold = self.lines.untold();
         self.delta.watermark = watermark;
         snapshot
     }

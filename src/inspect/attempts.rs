@@ -5,12 +5,14 @@ use std::sync::{Arc, LazyLock};
 
 use sha2::{Digest, Sha256};
 
+use crate::detect::login::{self, Fate};
 use crate::detect::{Verdict, excerpt};
 use crate::inspect::{Path, REPLY_TIMEOUT_MICROS};
 use crate::model::attempt::{
     Attempt, AttemptId, FIELD_MAX_BYTES, HttpFields, Judgement, NAMING_MAX_BYTES, NamingField, Outcome,
     Transport, cut_text,
 };
+use crate::model::class::Class;
 use crate::model::contact::{Act, Contact, Login};
 use crate::model::marks::{Mark, Marks};
 use crate::model::progress::Counter;
@@ -31,8 +33,19 @@ pub static ACCOUNTS: LazyLock<ahash::RandomState> = LazyLock::new(ahash::RandomS
 pub enum Held {
     /// A judged message.
     Attempt(Box<Attempt>),
-    /// A credential and its fate.
-    Contact(Contact),
+    /// A credential of which the reply has not told the fate.
+    Credential(Box<Credential>),
+    /// Credentials and their fate: so many in one message.
+    Contact(Contact, u16),
+}
+
+/// A credential in a request.
+#[derive(Debug)]
+pub struct Credential {
+    presented: login::Credential,
+    contact: Contact,
+    /// The end of what was read of the reply's body: a word may stand astride two segments.
+    tail: Vec<u8>,
 }
 
 /// A record that waits for a reply, or for what its conversation proves.
@@ -60,8 +73,6 @@ pub struct Judge<'a> {
     pub attacked: &'a mut bool,
     /// The marks of its client.
     pub marks: &'a mut Marks,
-    /// Name of its protocol.
-    pub app: &'static str,
 }
 
 impl Sink for Judge<'_> {
@@ -77,16 +88,46 @@ impl Sink for Judge<'_> {
             Verdict::Suspicious => Counter::RequestsSuspicious,
         };
         self.path.counters.count(counter);
+        // A request is one attempt: what is an attack is not a login as well.
+        if counter != Counter::RequestsAttack
+            && let Some(presented) = login::credential(request)
+        {
+            self.credential(meta, request, presented);
+        }
     }
 
     fn reply(&mut self, index: u64, reply: &Reply<'_>) {
-        let found = self.awaited.iter_mut().find(|awaited| awaited.index == Some(index));
-        let Some(Awaited { held: Held::Attempt(attempt), replied, .. }) = found else { return };
-        *replied = true;
-        let class = attempt.judgement.class;
-        attempt.outcome = self.path.detector.outcome(class, Some(reply.status), reply.body_start);
-        if let Some(http) = &mut attempt.http {
-            http.status = Some(reply.status);
+        let Some(at) = self.awaited.iter().position(|awaited| awaited.index == Some(index)) else { return };
+        let Some(awaited) = self.awaited.get_mut(at) else { return };
+        match &mut awaited.held {
+            Held::Attempt(attempt) => {
+                awaited.replied = true;
+                let class = attempt.judgement.class;
+                attempt.outcome = self.path.detector.outcome(class, Some(reply.status), reply.body_start);
+                if let Some(http) = &mut attempt.http {
+                    http.status = Some(reply.status);
+                }
+            }
+            Held::Credential(credential) => {
+                if let Some(http) = &mut credential.contact.http {
+                    http.status = Some(reply.status);
+                }
+                match credential.presented.fate(reply) {
+                    Some(Fate::AskBody) => {}
+                    fate => self.settle(at, fate),
+                }
+            }
+            Held::Contact(..) => {}
+        }
+    }
+
+    fn reply_body(&mut self, index: u64, bytes: &[u8]) {
+        let Some(at) = self.awaited.iter().position(|awaited| awaited.index == Some(index)) else { return };
+        let Some(Awaited { held: Held::Credential(credential), .. }) = self.awaited.get_mut(at) else {
+            return;
+        };
+        if let Some(fate) = credential.look(bytes) {
+            self.settle(at, Some(fate));
         }
     }
 
@@ -102,19 +143,8 @@ impl Sink for Judge<'_> {
             account: account.map(|name| ACCOUNTS.hash_one(name)),
             inferred: login.inferred,
         });
-        let contact = Contact {
-            id: identity(self.view, at.offset),
-            time: self.path.by_clock(at.time),
-            client: self.view.client,
-            server: self.view.server,
-            transport: Transport::Tcp,
-            app_proto: Some(at.app),
-            flow_id: flow_id(self.view),
-            grade: self.view.grade,
-            frames: at.frames.max(1),
-            act,
-        };
-        self.hold(Held::Contact(contact), None);
+        let contact = self.contact(at, act);
+        self.hold(Held::Contact(contact, 1), None);
     }
 
     fn oddity(&mut self, at: &At, oddity: &'static Oddity, excerpt: &[u8]) {
@@ -133,18 +163,76 @@ impl Sink for Judge<'_> {
     }
 }
 
+/// Bytes of a body that are looked at again together with the next ones: the longest word that is searched for.
+const TAIL_BYTES: usize = 24;
+
+impl Credential {
+    /// Looks at more of the reply's body.
+    fn look(&mut self, bytes: &[u8]) -> Option<Fate> {
+        let astride = [&self.tail, bytes.get(..bytes.len().min(TAIL_BYTES)).unwrap_or_default()].concat();
+        let start = bytes.len().saturating_sub(TAIL_BYTES);
+        let fate = self.presented.fate_by_body(bytes).or_else(|| self.presented.fate_by_body(&astride));
+        self.tail =
+            if bytes.len() < TAIL_BYTES { astride } else { bytes.get(start..).unwrap_or_default().to_vec() };
+        fate
+    }
+}
+
 impl Judge<'_> {
+    /// A request that presents a credential: what becomes of it is told when the reply does.
+    fn credential(&mut self, meta: &RequestMeta, request: &Request<'_>, presented: login::Credential) {
+        let login = Login {
+            class: Class::AuthWeb,
+            accepted: false,
+            account: presented.account.as_ref().map(|name| ACCOUNTS.hash_one(name.as_slice())),
+            inferred: false,
+        };
+        let at = At { offset: meta.offset, time: meta.time, frames: meta.frames, app: "http" };
+        let fields = http_fields(request, meta.proxied, self.path.detector.naming_headers());
+        let contact = Contact { http: Some(Box::new(fields)), ..self.contact(&at, Act::Login(login)) };
+        let credential = Box::new(Credential { presented, contact, tail: Vec::new() });
+        self.hold(Held::Credential(credential), Some(meta.index));
+    }
+
+    /// The fate of a credential is known, or will never be.
+    fn settle(&mut self, at: usize, fate: Option<Fate>) {
+        let Awaited { held, index, due, .. } = self.awaited.remove(at);
+        let (Held::Credential(credential), Some(fate)) = (held, fate) else { return };
+        let Credential { presented, mut contact, .. } = *credential;
+        if let Act::Login(login) = &mut contact.act {
+            login.accepted = fate == Fate::Accepted;
+        }
+        let held = Held::Contact(contact, presented.count);
+        self.awaited.push(Awaited { held, index, replied: true, due });
+    }
+
+    fn contact(&self, at: &At, act: Act) -> Contact {
+        Contact {
+            id: identity(self.view, at.offset),
+            time: self.path.by_clock(at.time),
+            client: self.view.client,
+            server: self.view.server,
+            transport: Transport::Tcp,
+            app_proto: Some(at.app),
+            flow_id: flow_id(self.view),
+            grade: self.view.grade,
+            frames: at.frames.max(1),
+            act,
+            http: None,
+        }
+    }
+
     /// A message outside HTTP. What is clean there is not counted: such messages are no requests.
     fn service(&mut self, at: &At, verdict: Verdict) {
         let counter = match verdict {
             Verdict::Attack(judgement) => {
-                let at = RequestMeta {
+                let meta = RequestMeta {
                     offset: at.offset,
                     time: at.time,
                     frames: at.frames,
                     ..RequestMeta::default()
                 };
-                let attempt = self.attempt(&at, judgement);
+                let attempt = self.attempt(&meta, at.app, judgement);
                 self.hold(Held::Attempt(attempt), None);
                 Counter::MessagesAttack
             }
@@ -156,12 +244,12 @@ impl Judge<'_> {
     }
 
     fn attack(&mut self, meta: &RequestMeta, request: &Request<'_>, judgement: Judgement) {
-        let mut attempt = self.attempt(meta, judgement);
+        let mut attempt = self.attempt(meta, "http", judgement);
         attempt.http = Some(http_fields(request, meta.proxied, self.path.detector.naming_headers()));
         self.hold(Held::Attempt(attempt), Some(meta.index));
     }
 
-    fn attempt(&mut self, meta: &RequestMeta, judgement: Judgement) -> Box<Attempt> {
+    fn attempt(&mut self, meta: &RequestMeta, app: &'static str, judgement: Judgement) -> Box<Attempt> {
         let opens_session = !std::mem::replace(self.attacked, true);
         Box::new(Attempt {
             id: identity(self.view, meta.offset),
@@ -169,7 +257,7 @@ impl Judge<'_> {
             client: self.view.client,
             server: self.view.server,
             transport: Transport::Tcp,
-            app_proto: self.app,
+            app_proto: app,
             flow_id: flow_id(self.view),
             opens_session,
             grade: self.view.grade,

@@ -142,7 +142,7 @@ impl Listener for Path {
         let at = At { offset: 0, time: exchange.began, frames: 1, app: heard.app() };
         let mut judge = DatagramJudge::new(self, exchange, heard);
         let contact = judge.contact(&at, Act::Touched(touched));
-        judge.held.push(Held::Contact(contact));
+        judge.held.push(Held::Contact(contact, 1));
         judge.hand_on();
     }
 }
@@ -227,7 +227,7 @@ impl Sink for DatagramJudge<'_> {
             inferred: login.inferred,
         });
         let contact = self.contact(at, act);
-        self.held.push(Held::Contact(contact));
+        self.held.push(Held::Contact(contact, 1));
     }
 
     fn oddity(&mut self, at: &At, oddity: &'static Oddity, excerpt: &[u8]) {
@@ -304,6 +304,7 @@ impl<'a> DatagramJudge<'a> {
             grade: Grade::E0,
             frames: at.frames.max(1),
             act,
+            http: None,
         }
     }
 
@@ -330,7 +331,9 @@ impl<'a> DatagramJudge<'a> {
                     (attempt.grade, attempt.marks) = (heard.grade(), marks.clone());
                     path.send(Record::Attempt(attempt), Counter::ChannelDrops);
                 }
-                Held::Contact(contact) => {
+                // Requests present credentials over TCP alone.
+                Held::Credential(_) => {}
+                Held::Contact(contact, _) => {
                     let contact = Contact { grade: heard.grade(), ..contact };
                     path.send(Record::Contact(contact), Counter::ContactDrops);
                 }

@@ -10,19 +10,38 @@ pub mod cldap;
 pub mod datagram;
 pub mod dns;
 pub mod found;
+pub mod ftp;
+pub mod greeting;
 pub mod http;
+pub mod imap;
+pub mod lines;
 pub mod memcached;
+pub mod messages;
+pub mod mysql;
 pub mod ntp;
+#[cfg(test)]
+pub mod played;
+pub mod pop3;
+pub mod postgresql;
 pub mod proxy;
+pub mod rdp;
 pub mod request;
+pub mod sasl;
+#[cfg(test)]
+pub mod script;
+pub mod smb;
+pub mod smtp;
 pub mod snmp;
 pub mod ssdp;
+pub mod ssh;
+pub mod telnet;
 pub mod tls;
+pub mod websocket;
 
 use std::net::IpAddr;
 
 use crate::model::marks::Mark;
-use crate::model::progress::Counter;
+use crate::model::progress::{Counter, Reading};
 use crate::model::stream::{Chunk, Side};
 use crate::model::time::Timestamp;
 use crate::protocol::found::{At, Login, Oddity};
@@ -72,7 +91,22 @@ pub struct ProtocolRow {
 }
 
 /// The protocol table, asked in this order.
-pub const PROTOCOLS: &[ProtocolRow] = &[http::ROW, tls::ROW, dns::ROW];
+pub const PROTOCOLS: &[ProtocolRow] = &[
+    http::ROW,
+    tls::ROW,
+    dns::ROW,
+    ssh::ROW,
+    mysql::ROW,
+    postgresql::ROW,
+    smb::ROW,
+    rdp::ROW,
+    websocket::ROW,
+    ftp::ROW,
+    smtp::ROW,
+    pop3::ROW,
+    imap::ROW,
+    telnet::ROW,
+];
 
 /// Where and when a request stood in its conversation.
 #[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
@@ -106,6 +140,9 @@ pub trait Sink {
     fn request(&mut self, meta: &RequestMeta, request: &Request<'_>);
     /// The final reply to request number `index`.
     fn reply(&mut self, index: u64, reply: &Reply<'_>);
+    /// More of the body of that reply, as long as its beginning is of interest: at most [`http::BODY_TOLD_BYTES`]. Of use
+    /// to who waits for what a login page says.
+    fn reply_body(&mut self, _index: u64, _bytes: &[u8]) {}
     /// Something to count.
     fn count(&mut self, counter: Counter);
     /// A credential and its fate.
@@ -141,6 +178,10 @@ pub trait Parser: std::fmt::Debug + Send {
     /// Asked after each call of [`Parser::data`]: whether the protocol has ended here, and what follows.
     fn next(&self) -> Option<Next> {
         None
+    }
+    /// How far what is said can be read.
+    fn reading(&self) -> Reading {
+        Reading::Clear
     }
 }
 
@@ -231,6 +272,15 @@ impl Conversation {
             Self::Fresh | Self::Undecided(_) => None,
             Self::Opaque => Some(UNKNOWN),
             Self::Parsed(_, row, _) => Some(row.name),
+        }
+    }
+
+    /// How far what is said can be read; none where the client has said nothing.
+    pub fn reading(&self) -> Option<Reading> {
+        match self {
+            Self::Fresh | Self::Undecided(_) => None,
+            Self::Opaque => Some(Reading::Unknown),
+            Self::Parsed(parser, ..) => Some(parser.reading()),
         }
     }
 

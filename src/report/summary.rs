@@ -16,11 +16,14 @@ use crate::report::span::{Days, Span};
 use crate::report::store::{Store, is_loss};
 use crate::report::tables::Tables;
 use crate::report::{
-    ReportError, campaigns, dominance, doubtful, networks, query, regimes, rollup, sentence, spread, trend,
+    ReportError, campaigns, dominance, doubtful, networks, query, reading, regimes, rollup, sentence, spread,
+    trend,
 };
 
+/// The loss of event lines: attempts that no line represents.
+pub const EVENTS: &str = "events";
 /// Losses that are counted outside the packet path.
-pub const OTHER_LOSSES: [&str; 2] = ["events_shed", "late_attempts"];
+pub const OTHER_LOSSES: [&str; 2] = [EVENTS, "late_attempts"];
 
 /// Less of a step observed than this breaks a comparison with others.
 const COVERED_MIN: f64 = 0.9;
@@ -39,7 +42,9 @@ pub fn build(
     let regimes = regimes::read(store, span, site)?;
     let provenance = regimes.last().map_or(fallback, |regime| &regime.way.provenance);
     let watch = query::watch(store, span)?;
-    let counters = query::counters(store, span)?;
+    let mut counters = query::counters(store, span)?;
+    let mut readings = reading::take(&mut counters);
+    readings.retain(|row| site.is_none_or(|site| site == row.site));
     let mut tables = Tables::default();
     query::each_row(store, span, site, |row| tables.add(row, span))?;
     let observed = watch.values().sum::<i64>() / MICROS_PER_SEC;
@@ -72,6 +77,8 @@ pub fn build(
         labels: rows.labels,
         classes: rows.classes,
         grades: rows.grades,
+        units: tables.units.parts(),
+        readings,
         series: series(asked, &tables.steps, &watch, &regimes)?,
         trend: trend::read(asked, declared)?,
         campaigns: campaigns::read(store, span, site)?,

@@ -2,7 +2,7 @@
 //!
 //! Owns the tally's keys and sums. Pure: no clock, no file, no thread. Must not know: packets, formats.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 
 use crate::model::attempt::AttemptId;
@@ -11,7 +11,7 @@ use crate::model::grade::Grade;
 use crate::model::origin::Infrastructure;
 use crate::model::period::Period;
 use crate::model::place::{Country, Place, Sector, SourceKey, SourcePrefix};
-use crate::model::progress::Counters;
+use crate::model::progress::{Counters, Reading};
 use crate::model::time::{Hour, Timestamp};
 
 /// The finest row that is kept for good.
@@ -242,6 +242,47 @@ pub struct Event {
     pub site: Arc<str>,
     /// Origin.
     pub origin: crate::model::origin::Origin,
+    /// Attempts that the line stands for: those of its incident since the line before.
+    pub represented: u64,
+    /// The incident so far; none for web requests, which have a line each.
+    pub incident: Option<Incident>,
+}
+
+/// Where in its incident a line stands.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum Stage {
+    /// The first line.
+    Begin,
+    /// One of those a minute.
+    Continues,
+    /// The last line; it may stand for no attempt.
+    End,
+}
+
+impl Stage {
+    /// The name in event lines.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Begin => "begin",
+            Self::Continues => "continues",
+            Self::End => "end",
+        }
+    }
+}
+
+/// An incident, as far as it has come.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub struct Incident {
+    /// Where in it this is.
+    pub stage: Stage,
+    /// Time of its first attempt.
+    pub first: Timestamp,
+    /// Time of its last attempt.
+    pub last: Timestamp,
+    /// Attempts so far.
+    pub attempts: u64,
+    /// Attempts of its busiest minute.
+    pub peak_per_minute: u64,
 }
 
 /// Everything counted since the last snapshot. Snapshots add up: an unsent one merges into the next.
@@ -259,6 +300,8 @@ pub struct Snapshot {
     pub endpoints: HashMap<Endpoint, EndpointSums>,
     /// Frames of attempts.
     pub frames: HashMap<FrameKey, FrameSums>,
+    /// Conversations that ended, by how far they could be read, in the order of [`Reading::ALL`].
+    pub conversations: HashMap<(Hour, Arc<str>), [u64; Reading::ALL.len()]>,
     /// Coverage.
     pub watch: HashMap<Hour, HourWatch>,
     /// Event lines in the order of their arrival.
@@ -273,7 +316,9 @@ pub struct Snapshot {
     pub ids_shed: u64,
     /// Attempts whose source is not known any more, because there were too many rows between two snapshots.
     pub sources_spilled: u64,
-    /// Event lines shed since the last snapshot because reporting lagged behind.
+    /// Attempts that wait for their line, by hour: of all that was counted so far, not since the last snapshot.
+    pub untold: BTreeMap<Hour, u64>,
+    /// Attempts without an event line, shed since the last snapshot because reporting lagged behind.
     pub events_shed: u64,
     /// Attempts whose period was closed before they were judged; they count in the open one.
     pub late: u64,
@@ -306,6 +351,15 @@ impl Snapshot {
             self.ids.push((id, second));
         } else {
             self.ids_shed += 1;
+        }
+    }
+
+    /// Adds an event line; those beyond `limit` are shed and counted.
+    pub fn add_event(&mut self, event: Event, limit: usize) {
+        if self.events.len() < limit {
+            self.events.push(event);
+        } else {
+            self.events_shed = self.events_shed.saturating_add(event.represented);
         }
     }
 
