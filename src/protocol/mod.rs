@@ -97,6 +97,7 @@ pub struct ProtocolRow {
 pub const PROTOCOLS: &[ProtocolRow] = &[
     http::ROW,
     tls::ROW,
+    dns::ROW,
     ssh::ROW,
     mysql::ROW,
     postgresql::ROW,
