@@ -109,7 +109,6 @@ pub const PROTOCOLS: &[ProtocolRow] = &[
     pop3::ROW,
     imap::ROW,
     telnet::ROW,
-    dns::ROW,
     redis::ROW,
     sip::ROW,
     probe::ROW,
