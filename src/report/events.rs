@@ -14,17 +14,19 @@ use crate::tally::Event;
 /// One line, with its end.
 pub fn line(event: &Event) -> String {
     let attempt = &event.attempt;
+    // A flood from forged addresses has no source that could be named.
+    let is_somebody = !attempt.client.ip().is_unspecified();
     let mut value = json!({
         "timestamp": attempt.time.to_string(),
         "event_type": "alert",
-        "src_ip": event.client,
-        "src_port": attempt.client.port(),
+        "src_ip": is_somebody.then_some(event.client),
+        "src_port": is_somebody.then_some(attempt.client.port()),
         "dest_ip": attempt.server.ip(),
         "dest_port": attempt.server.port(),
         "proto": attempt.transport.name(),
         "app_proto": attempt.app_proto,
         "flow_id": attempt.flow_id,
-        "community_id": if event.hidden { Value::Null } else { community_id(attempt).into() },
+        "community_id": if event.hidden || !is_somebody { Value::Null } else { community_id(attempt).into() },
         "alert": alert(attempt),
         "gatewatch": own(event),
     });
@@ -92,6 +94,7 @@ fn own(event: &Event) -> Value {
         object.insert("second_country".into(), json!(second.code()));
     }
     if event.client != attempt.client.ip()
+        && !attempt.client.ip().is_unspecified()
         && let Some(object) = own.as_object_mut()
     {
         object.insert("peer_ip".into(), json!(attempt.client.ip()));

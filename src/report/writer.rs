@@ -187,6 +187,7 @@ impl Writer {
         self.move_late(snapshot);
         let lengths = if self.setup.settings.events { self.append_events(snapshot)? } else { Vec::new() };
         let hour = self.clock.now().hour();
+        let unjudged = snapshot.unjudged.counters().map(|(name, count)| (hour, name, count));
         let extra = [
             (hour, "events_shed", snapshot.events_shed),
             (hour, "late_attempts", snapshot.late),
@@ -194,6 +195,7 @@ impl Writer {
             (hour, "sources_spilled", snapshot.sources_spilled),
             (hour, "identities_shed", snapshot.ids_shed),
         ];
+        let extra = [extra.as_slice(), &unjudged].concat();
         self.store.add(snapshot, &lengths, &extra, self.setup.mode)?;
         // From here on it is counted: nothing may fail any more, or it would be given again.
         self.events.committed(lengths);
