@@ -10,6 +10,8 @@ use crate::model::time::{MICROS_PER_SEC, Timestamp};
 const MEMBERS_MAX: usize = 2_048;
 /// Weight of the newest window in the moving average of windows: a habit of some ten windows.
 const AVERAGE_WEIGHT: f64 = 0.1;
+/// Acts after which a small crowd is looked at again.
+const EVERY: usize = 4;
 /// Windows that must have passed before the average tells anything.
 pub const WINDOWS_TOLD_MIN: u32 = 3;
 
@@ -87,9 +89,10 @@ impl Crowd {
         self.members.len()
     }
 
-    /// Acts ever noted: what takes time is done after every so many.
-    pub const fn noted(&self) -> usize {
-        self.noted
+    /// Whether what is distinct is worth counting again: that takes the time of two sorts, so the larger the crowd the more
+    /// acts must have come.
+    pub fn is_due(&self) -> bool {
+        self.noted.is_multiple_of((self.members.len() / 64).max(EVERY))
     }
 
     /// The average of the windows before this one; none while there are too few.

@@ -96,12 +96,12 @@ fn a_copy_of_an_act_neither_advances_nor_counts() {
 }
 
 #[test]
-fn a_million_sources_stay_within_the_memory_they_are_given() {
-    let given = 2 << 20;
+fn any_number_of_sources_stays_within_the_memory_they_are_given() {
+    let given = 1 << 20;
     let mut behaviours = Behaviours::new(given, &Settings::default());
     let mut out = Judged::default();
     let site: Arc<str> = "site".into();
-    for number in 0..1_000_000_u32 {
+    for number in 0..100_000_u32 {
         let client = std::net::SocketAddr::new(std::net::Ipv4Addr::from_bits(0x0100_0000 + number).into(), 9);
         let mut act = touched("192.0.2.1:9", "203.0.113.1:80", i64::from(number / 1_000), Touched::Silent);
         act.client = client;

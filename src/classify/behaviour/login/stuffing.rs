@@ -8,9 +8,6 @@ use crate::config::login::Login as Settings;
 pub const ROW: LoginRow =
     LoginRow { id: "auth.stuffing", section: "login.stuffing", judge: Judge::Site(judge) };
 
-/// Counting distinct sources takes the time of a sort: it is done after every so many refusals.
-const EVERY: usize = 4;
-
 /// Before a site has a history twice as many sources are asked for: on a large one many people mistype.
 fn judge(crowd: &Crowd, settings: &Settings) -> Option<String> {
     let stuffing = &settings.stuffing;
@@ -19,7 +16,7 @@ fn judge(crowd: &Crowd, settings: &Settings) -> Option<String> {
         None => stuffing.sources_min as usize * 2,
     };
     let usual = crowd.average().unwrap_or_default() * f64::from(stuffing.factor);
-    if !stuffing.enabled || crowd.len() < least || !crowd.noted().is_multiple_of(EVERY) {
+    if !stuffing.enabled || crowd.len() < least || !crowd.is_due() {
         return None;
     }
     let (sources, _) = crowd.distinct();

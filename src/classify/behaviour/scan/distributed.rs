@@ -5,14 +5,11 @@ use crate::config::scan::Scan as Settings;
 
 /// Id of the rule.
 pub const ID: &str = "scan.distributed";
-/// Counting what is distinct takes the time of two sorts: it is done after every so many acts.
-const EVERY: usize = 8;
-
 /// What it saw, for people.
 pub fn judge(crowd: &Crowd, settings: &Settings) -> Option<String> {
     let limits = &settings.distributed;
     let least = limits.sources_min.max(limits.targets_min) as usize;
-    if !limits.enabled || crowd.len() < least || !crowd.noted().is_multiple_of(EVERY) {
+    if !limits.enabled || crowd.len() < least || !crowd.is_due() {
         return None;
     }
     let (sources, targets) = crowd.distinct();
