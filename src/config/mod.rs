@@ -82,7 +82,7 @@ mod tests {
         let toml::Value::Table(all) = toml::Value::try_from(Settings::default()).unwrap() else {
             panic!("a table")
         };
-        for (section, keys) in &all {
+        for (section, keys) in all.iter().filter(|(_, keys)| keys.is_table()) {
             states_every_key(section, &shipped[section], keys);
         }
     }

@@ -85,7 +85,7 @@ impl Crowd {
     }
 
     /// Acts.
-    pub fn len(&self) -> usize {
+    pub fn acts(&self) -> usize {
         self.members.len()
     }
 
@@ -121,15 +121,15 @@ mod tests {
     #[test]
     fn a_crowd_is_who_came_within_the_window() {
         let mut crowd = Crowd::default();
-        for secs in 0..100 {
-            crowd.note(member(secs, secs as u32 % 7, secs as u64), 9);
+        for secs in 0..100_u32 {
+            crowd.note(member(i64::from(secs), secs % 7, u64::from(secs)), 9);
         }
-        assert_eq!((crowd.len(), crowd.distinct()), (10, (7, 10)));
+        assert_eq!((crowd.acts(), crowd.distinct()), (10, (7, 10)));
         assert_eq!(crowd.sources().len(), 7);
         for number in 0..10_000 {
             crowd.note(member(200, number, 0), 9);
         }
-        assert_eq!(crowd.len(), MEMBERS_MAX);
+        assert_eq!(crowd.acts(), MEMBERS_MAX);
     }
 
     #[test]

@@ -141,4 +141,4 @@ fn gap_micros(settings: &Settings) -> i64 {
 }
 
 #[cfg(test)]
-pub mod tests;
+mod tests;

@@ -100,7 +100,7 @@ impl<K: Clone + Eq + Hash, V: Held> Table<K, V> {
 
     /// Rows of both generations.
     #[cfg(test)]
-    pub fn len(&self) -> usize {
+    pub fn rows(&self) -> usize {
         self.recent.len() + self.older.len()
     }
 
@@ -133,7 +133,7 @@ mod tests {
             assert_eq!(table.known(&0, |row| row.len()), Some(100), "touched all the time");
             assert!(table.bytes() < 11_000);
         }
-        assert_eq!(table.len() + gone, 1_000);
+        assert_eq!(table.rows() + gone, 1_000);
         assert!(gone > 800 && !table.has(&1) && table.has(&999));
     }
 

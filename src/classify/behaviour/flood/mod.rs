@@ -37,7 +37,7 @@ type Key = (usize, IpAddr, Option<SourceKey>);
 /// One second, as all workers saw it together.
 #[derive(Clone, Copy, Debug)]
 struct Second {
-    second: i64,
+    begin: i64,
     victim: SocketAddr,
     kind: SurgeKind,
     packets: u64,
@@ -93,7 +93,7 @@ impl Floods {
         let second = surge.time.secs();
         let key = (row, surge.victim, surge.source.map(SourceKey::of));
         let seen = Second {
-            second,
+            begin: second,
             victim: SocketAddr::new(surge.victim, surge.port),
             kind: surge.kind,
             packets: 0,
@@ -129,7 +129,7 @@ impl Floods {
     fn judge_first(&mut self, out: &mut Judged) {
         let Some(((_, key), second)) = self.held.pop_first() else { return };
         let Some(row) = FLOODS.get(key.0) else { return };
-        let now = Timestamp::from_parts(second.second, 0);
+        let now = Timestamp::from_parts(second.begin, 0);
         if let Some((gone, is_full)) = self.states.turn(now) {
             out.sums.windows_forgotten += if is_full { gone.len() as u64 } else { 0 };
             out.sums.flood_seconds += gone.values().map(|state| state.run.len() as u64).sum::<u64>();
@@ -147,7 +147,7 @@ impl Floods {
 impl State {
     fn take(&mut self, row: &FloodRow, second: Second, settings: &Settings, out: &mut Judged) {
         let bounds = (row.bounds)(settings);
-        self.pass(second.second, out);
+        self.pass(second.begin, out);
         let usual = self.average * f64::from(bounds.factor);
         let is_honest = second.completed.saturating_mul(100) >= second.packets.saturating_mul(HONEST_PERCENT);
         let is_above = bounds.enabled
@@ -160,7 +160,7 @@ impl State {
             out.sums.flood_seconds += self.run.drain(..).len() as u64;
             return;
         }
-        self.above = Some(second.second);
+        self.above = Some(second.begin);
         self.run.push(second);
         if !self.is_flood && self.run.len() < bounds.sustained_secs as usize {
             return;
@@ -187,7 +187,7 @@ impl State {
 
 /// The attempt that one second of a flood is.
 fn attempt(row: &FloodRow, second: &Second, average: f64) -> Box<crate::model::attempt::Attempt> {
-    let time = Timestamp(second.second.saturating_mul(MICROS_PER_SEC));
+    let time = Timestamp(second.begin.saturating_mul(MICROS_PER_SEC));
     let client = second.source.unwrap_or(IpAddr::V4(Ipv4Addr::UNSPECIFIED));
     let grade = if second.source.is_some() { Grade::E1 } else { Grade::E0 };
     let unit = if second.kind.is_held() { "held open" } else { "a second" };
@@ -218,7 +218,7 @@ fn attempt(row: &FloodRow, second: &Second, average: f64) -> Box<crate::model::a
 fn identity(row: &FloodRow, second: &Second) -> AttemptId {
     let mut hash = Sha256::new();
     hash.update(row.id.as_bytes());
-    hash.update(second.second.to_be_bytes());
+    hash.update(second.begin.to_be_bytes());
     for address in [Some(second.victim.ip()), second.source.map(|source| SourceKey::of(source).address())] {
         let bits = match address {
             Some(IpAddr::V4(v4)) => v4.to_ipv6_mapped().to_bits(),

@@ -10,7 +10,7 @@ pub const ROW: LoginRow =
 
 fn judge(crowd: &Crowd, settings: &Settings) -> Option<String> {
     let distributed = &settings.distributed;
-    if !distributed.enabled || crowd.len() < distributed.sources_min as usize {
+    if !distributed.enabled || crowd.acts() < distributed.sources_min as usize {
         return None;
     }
     let (sources, _) = crowd.distinct();

@@ -16,10 +16,10 @@ fn judge(crowd: &Crowd, settings: &Settings) -> Option<String> {
         None => stuffing.sources_min as usize * 2,
     };
     let usual = crowd.average().unwrap_or_default() * f64::from(stuffing.factor);
-    if !stuffing.enabled || crowd.len() < least || !crowd.is_due() {
+    if !stuffing.enabled || crowd.acts() < least || !crowd.is_due() {
         return None;
     }
     let (sources, _) = crowd.distinct();
-    (sources >= least && crowd.len() as f64 >= usual)
+    (sources >= least && crowd.acts() as f64 >= usual)
         .then(|| format!("{sources} sources refused at one site"))
 }

@@ -60,7 +60,7 @@ fn a_success_after_guessing_is_the_outcome_of_the_last_refusal() {
 fn five_accounts_are_spraying_and_four_are_not() {
     let spray = |accounts: u64| -> usize {
         let acts: Vec<Contact> =
-            (0..accounts).map(|n| login(CLIENT, n as i64 * 100, false, Some(n + 1))).collect();
+            (0..accounts).map(|n| login(CLIENT, n.cast_signed() * 100, false, Some(n + 1))).collect();
         judge(&acts).attempts.len()
     };
     assert_eq!((spray(4), spray(5)), (0, 5));

@@ -9,7 +9,7 @@ pub const ID: &str = "scan.distributed";
 pub fn judge(crowd: &Crowd, settings: &Settings) -> Option<String> {
     let limits = &settings.distributed;
     let least = limits.sources_min.max(limits.targets_min) as usize;
-    if !limits.enabled || crowd.len() < least || !crowd.is_due() {
+    if !limits.enabled || crowd.acts() < least || !crowd.is_due() {
         return None;
     }
     let (sources, targets) = crowd.distinct();

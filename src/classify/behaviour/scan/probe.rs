@@ -1,6 +1,5 @@
 //! A first contact as it is kept while its source is not judged: half the size of the record that crossed the channel.
 
-use std::hash::{BuildHasher, Hash, Hasher};
 use std::net::{IpAddr, Ipv6Addr, SocketAddr};
 
 use crate::model::attempt::{AttemptId, Transport};
@@ -95,8 +94,6 @@ impl Probe {
 
     /// Number of the 64 ports that its target is one of, and its bit among them.
     pub fn block(&self, hasher: &ahash::RandomState) -> (u64, u64) {
-        let mut state = hasher.build_hasher();
-        (self.server, self.port >> 6, self.transport).hash(&mut state);
-        (state.finish(), 1 << (self.port & 63))
+        (hasher.hash_one((self.server, self.port >> 6, self.transport)), 1 << (self.port & 63))
     }
 }

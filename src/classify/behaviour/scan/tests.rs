@@ -178,7 +178,7 @@ proptest::proptest! {
     ) {
         let acts: Vec<Contact> = acts.iter().enumerate().map(|(n, (port, host, what))| {
             let what = [Touched::Answered, Touched::Refused, Touched::Silent][usize::from(*what)];
-            touched(&format!("198.51.100.1:{}", n + 1), &format!("203.0.113.{host}:{port}"), n as i64, what)
+            touched(&format!("198.51.100.1:{}", n + 1), &format!("203.0.113.{host}:{port}"), i64::try_from(n).unwrap(), what)
         }).collect();
         let ids = |acts: &[Contact]| {
             let mut ids: Vec<_> = judge(acts).attempts.iter().map(|attempt| attempt.id).collect();
