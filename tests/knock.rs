@@ -105,8 +105,14 @@ impl Traffic {
     }
 }
 
+/// The site of the plan, on every port.
 fn desk() -> Desk {
-    Desk::of(&Plan::parse(SITE_ALONE).expect("the plan"))
+    let desk = Desk::of(&Plan::parse(SITE_ALONE).expect("the plan"));
+    let settings = std::fs::read_to_string(desk.settings()).expect("settings");
+    let of_ports = |line: &&str| !line.starts_with("ports");
+    let every_port: Vec<&str> = settings.lines().filter(of_ports).collect();
+    std::fs::write(desk.settings(), every_port.join("\n")).expect("settings");
+    desk
 }
 
 /// Replays traffic; the day's report and the events. The folder verifies.
@@ -245,8 +251,8 @@ fn a_guesser_behind_a_trusted_proxy_is_told_apart_from_it_and_its_neighbours() {
     let trusting = settings.replace("[origin]\n", "[origin]\ntrusted_proxies = [\"203.0.113.200\"]\n");
     std::fs::write(desk.settings(), &trusting).expect("settings");
     assert!(trusting.contains("trusted_proxies"), "{settings}");
-    let post = |client: &str| {
-        let body = "username=admin&password=wrong";
+    let post = |client: &str, account: &str| {
+        let body = format!("username={account}&password=wrong");
         format!(
             "POST /login HTTP/1.1\r\nHost: www.town.example\r\nX-Forwarded-For: {client}\r\n\
              Content-Type: application/x-www-form-urlencoded\r\nContent-Length: {}\r\n\r\n{body}",
@@ -256,11 +262,11 @@ fn a_guesser_behind_a_trusted_proxy_is_told_apart_from_it_and_its_neighbours() {
     let refused = "HTTP/1.1 401 Unauthorized\r\nContent-Length: 0\r\n\r\n";
     let mut traffic = Traffic::default();
     for number in 0..20_u16 {
-        let guess = post(SCANNER);
+        let guess = post(SCANNER, "admin");
         let proxy = end("203.0.113.200", 43_000 + number);
         traffic.talk(u64::from(number) * SECOND, proxy, end(SITE, 80), &[(true, &guess), (false, refused)]);
         // Twenty other people, one mistake each, through the same proxy.
-        let person = post(&format!("9.9.9.{number}"));
+        let person = post(&format!("9.9.9.{number}"), &format!("person{number}"));
         let proxy = end("203.0.113.200", 44_000 + number);
         traffic.talk(u64::from(number) * SECOND, proxy, end(SITE, 80), &[(true, &person), (false, refused)]);
     }
