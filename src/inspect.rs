@@ -3,18 +3,22 @@
 //! Owns one worker's flow table, its buffers and the attempts whose reply is awaited. No clock, no file, no log.
 
 mod attempts;
+pub mod contacts;
 pub mod datagrams;
+mod waitlist;
 
 use std::collections::{HashMap, VecDeque};
 use std::net::SocketAddr;
 use std::sync::Arc;
 
 use crate::capture::{Lost, Sink};
+use crate::decode::icmp::{Message, Quoted};
 use crate::decode::transport::Segment;
 use crate::decode::{self, Payload, link, transport};
 use crate::detect::{Detector, Scratch};
 use crate::handoff::{Outbox, Record};
 use crate::inspect::attempts::{Awaited, Held, Judge};
+use crate::inspect::contacts::Contacts;
 use crate::model::attempt::{Attempt, AttemptId, Transport};
 use crate::model::contact::{Contact, Touched};
 use crate::model::frame::Frame;
@@ -22,6 +26,7 @@ use crate::model::grade::Grade;
 use crate::model::marks::Marks;
 use crate::model::progress::{Counter, Counters, Progress, Reading};
 use crate::model::stream::{Chunk, Side};
+use crate::model::surge::SurgeKind;
 use crate::model::time::{Hour, MICROS_PER_SEC, Timestamp};
 use crate::protocol::{self, Conversation};
 use crate::stream::datagrams::{Datagrams, SLOT_BYTES};
@@ -48,6 +53,8 @@ pub struct FlowState {
     /// Whether an attempt was seen in it: the first one opens the session.
     attacked: bool,
     marks: Marks,
+    /// How its client holds it open, where it does.
+    held_by: Option<SurgeKind>,
 }
 
 /// A detector that can be replaced while workers run: each looks for a new one when it tells its progress.
@@ -97,6 +104,7 @@ pub struct Path {
     scratch: Scratch,
     outbox: Outbox,
     counters: Counters,
+    contacts: Contacts,
     /// What `now` is ahead of the clock, by the times that the clock was set back.
     skew_micros: i64,
     /// Conversations that ended since the last progress, by the server's endpoint.
@@ -133,6 +141,7 @@ impl Inspector {
             outbox,
             counters: Counters::default(),
             served: HashMap::default(),
+            contacts: Contacts::default(),
             skew_micros: 0,
             due: VecDeque::new(),
         };
@@ -158,6 +167,7 @@ impl Inspector {
         self.fragments.finish(&mut self.counters);
         self.table.finish(self.now.unwrap_or_default(), &mut self.path);
         self.datagrams.finish(self.now.unwrap_or_default(), &mut self.path);
+        self.path.finish_contacts();
         match self.now {
             Some(now) => self.progress(now),
             None => self.heartbeat(),
@@ -205,6 +215,8 @@ impl Inspector {
         self.settle(now);
         // All of them: what is told from here on must not be older than what this report allows.
         self.datagrams.expire(now, usize::MAX, &mut self.path);
+        self.table.expire(now, EXPIRED_PER_TICK, &mut self.path);
+        self.path.contacts_at(now);
         self.counters.merge(&self.path.counters.take());
         let now = self.path.by_clock(now);
         let told = Progress {
@@ -224,6 +236,17 @@ impl Inspector {
             self.path.served = kept.served.into_iter().collect();
         }
         self.path.detector = self.path.detectors.current();
+    }
+
+    /// What an ICMP error says of the first contact that it quotes.
+    fn undelivered(&mut self, now: Timestamp, message: Message, quoted: Quoted) {
+        let Some(how) = contacts::undelivered(message) else { return };
+        if quoted.protocol == Transport::Udp.number() {
+            self.datagrams.unreachable(now, message, &quoted, &mut self.path);
+        } else if quoted.protocol == Transport::Tcp.number() {
+            let syn = (quoted.source, quoted.destination, quoted.second_word);
+            self.table.undelivered(now, syn, how, &mut self.path);
+        }
     }
 
     /// Tells that this worker lives while nothing can be dated: what it counted is kept for the first hour that can.
@@ -249,6 +272,7 @@ impl Sink for Inspector {
         self.counters.add(Counter::BytesReceived, u64::from(frame.length));
         let decoded = decode::decode(frame);
         self.counters.count(decoded.outcome);
+        self.path.meter(now, &decoded.payload, frame.length);
         let payload = match decoded.payload {
             Payload::Fragment(fragment) => self
                 .fragments
@@ -271,9 +295,9 @@ impl Sink for Inspector {
                 }
             }
             Payload::Icmp(icmp) => {
-                if let Some(quoted) = icmp.quoted.filter(|quoted| quoted.protocol == Transport::Udp.number())
-                {
-                    self.datagrams.unreachable(now, icmp.message, &quoted, &mut self.path);
+                self.path.ping(now, &icmp);
+                if let (message, Some(quoted)) = (icmp.message, icmp.quoted) {
+                    self.undelivered(now, message, quoted);
                 }
             }
             Payload::Fragment(_) | Payload::Other => {}
@@ -328,7 +352,6 @@ impl Sink for Inspector {
         }
         self.now = Some(now);
         self.fragments.expire(now, &mut self.counters);
-        self.table.expire(now, EXPIRED_PER_TICK, &mut self.path);
         self.progress(now);
     }
 }
@@ -394,7 +417,7 @@ impl Path {
         state: &mut FlowState,
         act: impl FnOnce(&mut Conversation, &mut Judge<'_>),
     ) {
-        let FlowState { conversation, awaited, attacked, marks } = state;
+        let FlowState { conversation, awaited, attacked, marks, .. } = state;
         let mut judge = Judge { path: self, view, awaited, attacked, marks };
         act(conversation, &mut judge);
     }
@@ -403,11 +426,20 @@ impl Path {
 impl Consumer for Path {
     type State = FlowState;
 
-    fn touched(&mut self, _view: &View, _state: &mut FlowState, _how: Touched) {}
+    fn touched(&mut self, view: &View, _: &mut FlowState, how: Touched) {
+        self.opened(view, how);
+    }
 
-    fn stray(&mut self, _now: Timestamp, _segment: &Segment<'_>) {}
+    fn stray(&mut self, now: Timestamp, segment: &Segment<'_>) {
+        self.stray_segment(now, segment);
+    }
 
-    fn stalled(&mut self, _view: &View, _state: &mut FlowState, _stall: Stall) {}
+    fn stalled(&mut self, view: &View, state: &mut FlowState, stall: Stall) {
+        match stall {
+            Stall::Begins => self.holds(view, state, SurgeKind::SlowRead),
+            Stall::Ends => self.goes_on(view, state),
+        }
+    }
 
     fn sender_of(&self, bytes: &[u8]) -> Option<Side> {
         protocol::sender_of(bytes)
@@ -448,6 +480,7 @@ impl Consumer for Path {
         {
             self.serve(view.server, reading);
         }
+        self.goes_on(view, state);
     }
 
     fn held(state: &FlowState) -> usize {

@@ -16,6 +16,7 @@ use crate::model::class::Class;
 use crate::model::contact::{Act, Contact, Login};
 use crate::model::marks::{Mark, Marks};
 use crate::model::progress::Counter;
+use crate::model::surge::SurgeKind;
 use crate::model::time::Timestamp;
 use crate::protocol::found::{self, At, Oddity};
 use crate::protocol::request::Request;
@@ -77,6 +78,7 @@ pub struct Judge<'a> {
 
 impl Sink for Judge<'_> {
     fn request(&mut self, meta: &RequestMeta, request: &Request<'_>) {
+        self.path.requested(self.view, SurgeKind::Http);
         let verdict = self.path.detector.judge(request, self.view.server, &mut self.path.scratch);
         let counter = match verdict {
             Verdict::Attack(judgement) => {
@@ -132,6 +134,9 @@ impl Sink for Judge<'_> {
     }
 
     fn count(&mut self, counter: Counter) {
+        if counter == Counter::FlowsTls {
+            self.path.requested(self.view, SurgeKind::Tls);
+        }
         self.path.counters.count(counter);
     }
 

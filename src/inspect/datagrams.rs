@@ -15,6 +15,7 @@ use crate::model::grade::Grade;
 use crate::model::marks::{Mark, Marks};
 use crate::model::progress::Counter;
 use crate::model::stream::Side;
+use crate::model::surge::SurgeKind;
 use crate::model::time::Timestamp;
 use crate::protocol::datagram::{self, DatagramRow, Message, PROVEN};
 use crate::protocol::found::{self, At, Oddity};
@@ -139,6 +140,9 @@ impl Listener for Path {
     }
 
     fn touched(&mut self, exchange: &Exchange, heard: &mut Heard, touched: Touched) {
+        if self.is_in_flood(exchange.began, exchange.server.ip(), SurgeKind::Udp) {
+            return;
+        }
         let at = At { offset: 0, time: exchange.began, frames: 1, app: heard.app() };
         let mut judge = DatagramJudge::new(self, exchange, heard);
         let contact = judge.contact(&at, Act::Touched(touched));

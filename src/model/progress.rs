@@ -102,6 +102,8 @@ counters! {
     AttemptsOneSided Info "attempts_one_sided" "attempts of conversations of which only one direction was captured"
     ChannelDrops Loss "channel_drops" "attempts dropped because the channel to the classifier was full"
     ContactDrops Loss "contact_drops" "first contacts and logins dropped because the channel to the classifier was full"
+    ContactsInFloods Info "contacts_in_floods" "first contacts without handshake not told one by one, because their victim was flooded (counted in its flood seconds)"
+    FloodCountersEvicted Info "flood_counters_evicted" "victims whose packets of a second were counted no further because too many others were counted"
     SurgeDrops Loss "surge_drops" "seconds of floods dropped because the channel to the classifier was full"
 }
 
