@@ -14,6 +14,7 @@ use std::sync::Arc;
 use crate::capture::{Lost, Sink};
 use crate::decode::icmp::{Message, Quoted};
 use crate::decode::transport::Segment;
+use crate::decode::tunnel::DEPTH_MAX;
 use crate::decode::{self, Payload, link, transport};
 use crate::detect::{Detector, Scratch};
 use crate::handoff::{Outbox, Record};
@@ -277,10 +278,13 @@ impl Sink for Inspector {
             Payload::Fragment(fragment) => self
                 .fragments
                 .add(now, &fragment, &mut self.counters)
-                .and_then(|packet| transport::decode(&packet).ok())
+                .and_then(|packet| transport::decode(&packet, DEPTH_MAX).ok())
                 .map_or(Payload::Other, |whole| whole.payload),
             whole => whole,
         };
+        if matches!(decoded.payload, Payload::Fragment(_)) {
+            self.path.meter(now, &payload, frame.length);
+        }
         match payload {
             Payload::Tcp(segment) => {
                 self.table.segment(now, &segment, &mut self.path, &mut self.counters);
@@ -447,7 +451,7 @@ impl Consumer for Path {
 
     fn data(&mut self, view: &View, state: &mut FlowState, from: Side, chunk: Chunk<'_>) {
         self.with_judge(view, state, |conversation, judge| {
-            conversation.data(from, &chunk, view.server.port(), judge)
+            conversation.data(from, &chunk, view.server.port(), judge);
         });
         if view.grade >= Grade::E2 && !state.awaited.is_empty() {
             self.release(view, state, |awaited| awaited.replied);

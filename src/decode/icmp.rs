@@ -211,12 +211,12 @@ mod tests {
         let echo = Echo { identifier: 0x1234, sequence: 7 };
         for (v6, request, reply) in [(false, 8, 0), (true, 128, 129)] {
             let (one, other) = addresses(v6);
-            let ping = icmp(one, other, (request, 0), 0x1234_0007, b"abc");
-            let seen = read(&ping).unwrap();
+            let request = icmp(one, other, (request, 0), 0x1234_0007, b"abc");
+            let seen = read(&request).unwrap();
             assert_eq!((seen.message, seen.source), (Message::EchoRequest(echo), one));
             assert_eq!((seen.destination, seen.payload, seen.quoted), (other, &b"abc"[..], None));
-            let pong = icmp(other, one, (reply, 0), 0x1234_0007, b"abc");
-            assert_eq!(read(&pong).unwrap().message, Message::EchoReply(echo));
+            let reply = icmp(other, one, (reply, 0), 0x1234_0007, b"abc");
+            assert_eq!(read(&reply).unwrap().message, Message::EchoReply(echo));
         }
     }
 

@@ -50,15 +50,15 @@ enum Part<'a> {
     Fragment(Fragment<'a>),
 }
 
-/// Reads an IP packet and its transport. `Err` is the outcome of one that cannot be followed.
-pub fn decode(bytes: &[u8]) -> Result<Decoded<'_>, Counter> {
+/// Reads an IP packet and its transport, inside at most `depth` tunnels more. `Err` is the outcome of one that cannot be followed.
+pub fn decode(bytes: &[u8], depth: u8) -> Result<Decoded<'_>, Counter> {
     let part = match bytes.first().ok_or(Counter::FrameCut)? >> 4 {
         4 => ipv4(bytes)?,
         6 => ipv6(bytes)?,
         _ => return Err(Counter::FrameMalformed),
     };
     match part {
-        Part::Whole(packet) => transport::decode(&packet),
+        Part::Whole(packet) => transport::decode(&packet, depth),
         Part::Fragment(fragment) => {
             Ok(Decoded { outcome: Counter::FrameFragment, payload: Payload::Fragment(fragment) })
         }

@@ -6,7 +6,8 @@ use pnet::packet::tcp::TcpPacket;
 use pnet::packet::udp::UdpPacket;
 
 use crate::decode::network::Packet;
-use crate::decode::{Decoded, Payload, icmp};
+use crate::decode::tunnel::{Carried, VXLAN_PORT};
+use crate::decode::{Decoded, Payload, icmp, link, network, tunnel};
 use crate::model::progress::Counter;
 
 /// TCP flags of interest.
@@ -60,15 +61,32 @@ pub struct Datagram<'a> {
     pub payload: &'a [u8],
 }
 
-/// Reads the transport of a whole IP packet.
-pub fn decode<'a>(packet: &Packet<'a>) -> Result<Decoded<'a>, Counter> {
+/// Reads the transport of a whole IP packet, or what it carries inside at most `depth` tunnels.
+pub fn decode<'a>(packet: &Packet<'a>, depth: u8) -> Result<Decoded<'a>, Counter> {
     match (packet.protocol, packet.addresses.0) {
         (6, _) => tcp(packet),
-        (17, _) => udp(packet),
+        (17, _) => udp(packet, depth),
+        (4 | 41, _) => {
+            let version = packet.payload.first().ok_or(Counter::FrameCut)? >> 4;
+            if version != if packet.protocol == 4 { 4 } else { 6 } {
+                return Err(Counter::FrameMalformed);
+            }
+            carried(Carried::Ip(packet.payload), depth)
+        }
+        (47, _) => carried(tunnel::gre(packet.payload)?, depth),
         (1, IpAddr::V4(_)) | (58, IpAddr::V6(_)) => icmp::decode(packet),
         // Of the other version's ICMP nothing is said by any RFC.
         (1 | 58, _) => Ok(Decoded::only(Counter::FrameIcmp)),
         _ => Ok(Decoded::only(Counter::FrameOtherTransport)),
+    }
+}
+
+/// What a tunnel carries. Beyond the last depth that is followed, it is a transport that is not read.
+fn carried(carried: Carried<'_>, depth: u8) -> Result<Decoded<'_>, Counter> {
+    let depth = depth.checked_sub(1).ok_or(Counter::FrameOtherTransport)?;
+    match carried {
+        Carried::Ethernet(frame) => network::decode(link::ethernet(frame, depth)?, depth),
+        Carried::Ip(packet) => network::decode(packet, depth),
     }
 }
 
@@ -96,9 +114,16 @@ fn tcp<'a>(packet: &Packet<'a>) -> Result<Decoded<'a>, Counter> {
     })
 }
 
-fn udp<'a>(packet: &Packet<'a>) -> Result<Decoded<'a>, Counter> {
+fn udp<'a>(packet: &Packet<'a>, depth: u8) -> Result<Decoded<'a>, Counter> {
     let header = UdpPacket::new(packet.payload).ok_or(Counter::FrameCut)?;
     let payload = packet.payload.get(UdpPacket::minimum_packet_size()..).ok_or(Counter::FrameCut)?;
+    // Anybody can send anything to this port: what holds no readable packet stays a datagram.
+    if header.get_destination() == VXLAN_PORT
+        && let Some(frame) = tunnel::vxlan(payload)
+        && let Ok(decoded) = carried(Carried::Ethernet(frame), depth)
+    {
+        return Ok(decoded);
+    }
     Ok(Decoded {
         outcome: Counter::FrameUdp,
         payload: Payload::Udp(Datagram {

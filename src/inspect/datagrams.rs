@@ -362,6 +362,7 @@ mod tests {
     use crate::model::frame::{Frame, Link};
     use crate::model::progress::Counters;
     use crate::model::time::MICROS_PER_SEC;
+    use crate::stream::datagrams::Volume;
     use crate::testing::{ip, quoting, raw, udp};
 
     const CLIENT: &str = "198.51.100.2:40000";
@@ -487,6 +488,26 @@ mod tests {
     }
 
     #[test]
+    fn a_probe_is_an_attempt_each_time_it_is_sent_and_once_however_often_it_is_copied() {
+        let mut run = Run::new();
+        let monlist = b"\x17\0\x03\x2a\0\0\0\0";
+        let server = "203.0.113.10:123";
+        for _ in 0..3 {
+            run.send(200_000, CLIENT, server, monlist);
+            run.send(5, CLIENT, server, monlist);
+        }
+        run.send(10, server, CLIENT, &[0xd7; 440]);
+        let (attempts, contacts, counters) = run.ended();
+        assert_eq!((attempts.len(), contacts.len()), (3, 1));
+        let ids: std::collections::HashSet<_> = attempts.iter().map(|attempt| attempt.id).collect();
+        assert_eq!(ids.len(), 3);
+        assert_eq!((attempts[0].app_proto, attempts[0].judgement.class), ("ntp", Class::ScanService));
+        assert!(attempts[0].opens_session && !attempts[1].opens_session);
+        assert_eq!(contacts[0].app_proto, Some("ntp"));
+        assert_eq!(counters.value(Counter::DatagramsRepeated), 3);
+    }
+
+    #[test]
     fn a_datagram_in_fragments_is_one_contact() {
         let mut run = Run::new();
         let (client, server) = (CLIENT.parse().unwrap(), SERVER.parse().unwrap());
@@ -510,18 +531,18 @@ mod tests {
             began: Timestamp(0),
             now: Timestamp(0),
             asked,
-            answered: crate::stream::datagrams::Volume { datagrams: 1, bytes: 4_000 },
+            answered: Volume { datagrams: 1, bytes: 4_000 },
         };
         let datagram = Datagram {
-            source: exchange(Default::default()).server,
-            destination: exchange(Default::default()).client,
+            source: exchange(Volume::default()).server,
+            destination: exchange(Volume::default()).client,
             identification: 0,
             payload: &[0; 4_000],
         };
-        let unasked = reflection(&datagram, Side::Server, &exchange(Default::default())).unwrap();
+        let unasked = reflection(&datagram, Side::Server, &exchange(Volume::default())).unwrap();
         assert_eq!((unasked.name, unasked.bytes, unasked.asked_bytes), ("portmap", 4_000, 0));
         assert_eq!(unasked.receiver, "198.51.100.2".parse::<IpAddr>().unwrap());
-        assert_eq!(reflection(&datagram, Side::Client, &exchange(Default::default())), None);
+        assert_eq!(reflection(&datagram, Side::Client, &exchange(Volume::default())), None);
     }
 
     #[test]

@@ -1,5 +1,6 @@
 //! What waits for an answer, the same time for all: found by its key, given up in the order in which it came.
 
+use std::collections::hash_map::Entry;
 use std::collections::{HashMap, VecDeque};
 use std::hash::Hash;
 
@@ -27,8 +28,8 @@ impl<K: Copy + Eq + Hash, T> Waitlist<K, T> {
 
     /// Puts one at the end, unless its key is there.
     pub fn push(&mut self, key: K, due: Timestamp, item: T) {
-        if !self.items.contains_key(&key) {
-            self.items.insert(key, item);
+        if let Entry::Vacant(place) = self.items.entry(key) {
+            place.insert(item);
             self.queue.push_back((due, key));
         }
     }

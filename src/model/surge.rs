@@ -58,7 +58,7 @@ reflectors! {
     Mdns "mdns" 5353 "multicast DNS (RFC 6762), asked by unicast"
     Memcached "memcached" 11211 "memcached"
     Mssql "mssql" 1434 "SQL Server resolution"
-    Netbios "netbios" 137 "NetBIOS names (RFC 1002)"
+    Netbios "netbios" 137 "`NetBIOS` names (RFC 1002)"
     Ntp "ntp" 123 "NTP modes 6 and 7"
     Portmap "portmap" 111 "ONC RPC port mapper (RFC 1833)"
     Qotd "qotd" 17 "quote of the day (RFC 865)"

@@ -4,15 +4,21 @@
 //! through a [`Sink`]. A parser names the forms that only an attacker sends (its oddities); whether they count, and what a
 //! request or a text is worth, is judged in `detect`. Must not know: packets, sources, origins, files.
 
+pub mod ber;
+pub mod chargen;
+pub mod cldap;
 pub mod datagram;
+pub mod dns;
 pub mod found;
 pub mod ftp;
 pub mod greeting;
 pub mod http;
 pub mod imap;
 pub mod lines;
+pub mod memcached;
 pub mod messages;
 pub mod mysql;
+pub mod ntp;
 #[cfg(test)]
 pub mod played;
 pub mod pop3;
@@ -25,6 +31,8 @@ pub mod sasl;
 pub mod script;
 pub mod smb;
 pub mod smtp;
+pub mod snmp;
+pub mod ssdp;
 pub mod ssh;
 pub mod telnet;
 pub mod tls;
@@ -97,6 +105,7 @@ pub const PROTOCOLS: &[ProtocolRow] = &[
     pop3::ROW,
     imap::ROW,
     telnet::ROW,
+    dns::ROW,
 ];
 
 /// Where and when a request stood in its conversation.

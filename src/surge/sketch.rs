@@ -53,7 +53,7 @@ impl Sketch {
             return linear(self.filled, REGISTERS);
         }
         let sum: f64 = self.registers.iter().map(|rank| f64::from(*rank)).map(|rank| (-rank).exp2()).sum();
-        (ALPHA * (REGISTERS * REGISTERS) as f64 / sum) as u32
+        whole(ALPHA * (REGISTERS * REGISTERS) as f64 / sum)
     }
 
     /// Whether the sources are a handful, as those of a scan are, its decoys included.
@@ -70,7 +70,12 @@ impl Sketch {
 /// Linear counting (Whang et al., 1990): how many were thrown where so many of all places are hit.
 fn linear(hit: u16, places: usize) -> u32 {
     let places = places as f64;
-    (-places * (1.0 - f64::from(hit) / places).ln()).round() as u32
+    whole((-places * (1.0 - f64::from(hit) / places).ln()).round())
+}
+
+#[expect(clippy::cast_sign_loss, reason = "an estimate is never negative, and a cast saturates")]
+const fn whole(estimate: f64) -> u32 {
+    estimate as u32
 }
 
 #[cfg(test)]

@@ -323,7 +323,7 @@ impl Counts {
 
     /// Entries in it.
     #[cfg(test)]
-    pub const fn len(&self) -> usize {
+    pub const fn size(&self) -> usize {
         self.entries.len()
     }
 }

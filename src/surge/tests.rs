@@ -21,9 +21,10 @@ fn key(address: IpAddr, kind: SurgeKind) -> Key {
 fn play(surges: &mut Surges, seconds: &[&[(Key, Hit)]]) -> Vec<Surge> {
     let mut told = Vec::new();
     for (second, packets) in seconds.iter().enumerate() {
-        let step = MICROS_PER_SEC / (packets.len() as i64 + 1);
+        let step = MICROS_PER_SEC / (packets.len().cast_signed() as i64 + 1);
         for (number, (key, hit)) in packets.iter().enumerate() {
-            let now = Timestamp(second as i64 * MICROS_PER_SEC + number as i64 * step);
+            let now =
+                Timestamp(second.cast_signed() as i64 * MICROS_PER_SEC + number.cast_signed() as i64 * step);
             surges.turn(now, |surge| told.push(surge));
             surges.packet(now, *key, *hit);
         }
@@ -40,7 +41,7 @@ fn a_forged_flood_is_one_surge_a_second_to_the_unit() {
     let told = play(&mut surges, &[&flood, &flood, &flood]);
     assert_eq!(told.len(), 3);
     for (second, surge) in told.iter().enumerate() {
-        assert_eq!(surge.time, Timestamp::from_parts(second as i64, 0));
+        assert_eq!(surge.time, Timestamp::from_parts(second.cast_signed() as i64, 0));
         assert_eq!((surge.packets, surge.bytes, surge.completed), (5_000, 300_000, 0));
         assert_eq!((surge.victim, surge.port, surge.source), (VICTIM, 80, None));
         assert!((3_500..6_500).contains(&surge.sources), "{}", surge.sources);
@@ -104,8 +105,8 @@ fn a_fast_scan_is_no_flood_and_a_flood_of_many_ports_in_forged_names_is_no_scan(
         (of(5_000, 5_000, 1), 1),
     ] {
         let mut surges = Surges::default();
-        let surged = play(&mut surges, &[&scan]);
-        assert_eq!(surged.len(), told, "{surged:?}");
+        let seen = play(&mut surges, &[&scan]);
+        assert_eq!(seen.len(), told, "{seen:?}");
         assert_eq!(surges.is_flooded(Timestamp(0), VICTIM, SurgeKind::Syn), told == 1);
     }
     let random: Vec<_> =
@@ -185,7 +186,7 @@ fn a_million_victims_take_no_more_room_and_the_flooded_one_stays() {
         }
     }
     surges.finish(|surge| told.push(surge));
-    assert_eq!(surges.victims.len(), VICTIMS_MAX);
+    assert_eq!(surges.victims.size(), VICTIMS_MAX);
     assert!(surges.take_evicted() > 990_000);
     assert_eq!((told.len(), told[0].victim, told[0].packets), (1, VICTIM, 10_000));
 }
@@ -204,7 +205,7 @@ proptest::proptest! {
             assert!(old.is_none(), "told once");
         };
         for (number, (victim, step, port)) in packets.into_iter().enumerate() {
-            if number as u32 % burst == 0 {
+            if (number as u32).is_multiple_of(burst) {
                 now = now.plus_micros(step);
             }
             surges.turn(now, &mut note);

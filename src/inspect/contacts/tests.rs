@@ -59,7 +59,11 @@ fn told<'a>(packets: impl IntoIterator<Item = &'a (i64, Vec<u8>)>) -> Told {
 
 /// So many microseconds apart.
 fn timed(packets: Vec<Vec<u8>>, step: i64) -> Vec<(i64, Vec<u8>)> {
-    packets.into_iter().enumerate().map(|(number, packet)| (number as i64 * step + 1, packet)).collect()
+    packets
+        .into_iter()
+        .enumerate()
+        .map(|(number, packet)| (number.cast_signed() as i64 * step + 1, packet))
+        .collect()
 }
 
 fn ends(client_port: u16, server_port: u16) -> (SocketAddr, SocketAddr) {
@@ -146,14 +150,14 @@ fn a_bare_acknowledgement_is_a_probe_only_where_nobody_knows_of_it() {
 fn pings_are_one_contact_for_each_that_is_pinged() {
     let (client, server) = (ends(0, 0).0.ip(), ends(0, 0).1.ip());
     let ping = |number: u32| icmp(client, server, (8, 0), 0x0007_0000 + number, b"ping");
-    let pong = |number: u32| icmp(server, client, (0, 0), 0x0007_0000 + number, b"ping");
-    let long: Vec<_> = (0..60).flat_map(|number| [ping(number), pong(number)]).collect();
+    let reply = |number: u32| icmp(server, client, (0, 0), 0x0007_0000 + number, b"ping");
+    let long: Vec<_> = (0..60).flat_map(|number| [ping(number), reply(number)]).collect();
     let answered = told(&timed(long, SECOND / 2));
     assert_eq!(answered.fates(), [Touched::Answered]);
     let contact = &answered.contacts[0];
     assert_eq!((contact.transport, contact.server, contact.frames), (Transport::Icmp, ends(0, 0).1, 2));
     assert_eq!(told(&timed((0..60).map(ping).collect(), SECOND)).fates(), [Touched::Silent]);
-    assert_eq!(told(&timed(vec![pong(1), pong(2)], 1)).fates(), []);
+    assert_eq!(told(&timed(vec![reply(1), reply(2)], 1)).fates(), []);
     let lost = [ping(1), quoting(server, (3, 1), &ping(1))];
     assert_eq!(told(&timed(lost.to_vec(), 1)).fates(), [Touched::Unreachable]);
     let sweep: Vec<_> = (0..10_000_u32)
@@ -178,7 +182,9 @@ fn a_flood_of_forged_syns_is_a_surge_a_second_and_no_contact() {
         })
         .collect();
     let honest = Script::new().handshake().packets;
-    packets.extend(honest.into_iter().enumerate().map(|(at, packet)| (11 * SECOND + at as i64, packet)));
+    packets.extend(
+        honest.into_iter().enumerate().map(|(at, packet)| (11 * SECOND + at.cast_signed() as i64, packet)),
+    );
     packets.sort_by_key(|(time, _)| *time);
     let told = told(&packets);
     let counts: Vec<_> =
@@ -235,7 +241,11 @@ fn an_honest_load_is_no_flood() {
             let begin = i64::from(number) * SECOND / 50;
             let script = Script::between(&client, SERVER, (1_000, 9_000)).handshake();
             let script = script.ask(b"GET / HTTP/1.1\r\nHost: a\r\n\r\n").server_ack().close();
-            script.packets.into_iter().enumerate().map(move |(at, packet)| (begin + at as i64, packet))
+            script
+                .packets
+                .into_iter()
+                .enumerate()
+                .map(move |(at, packet)| (begin + at.cast_signed() as i64, packet))
         })
         .collect();
     let told = told(&packets);
