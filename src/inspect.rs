@@ -5,6 +5,7 @@
 mod attempts;
 pub mod contacts;
 pub mod datagrams;
+mod slow;
 mod waitlist;
 
 use std::collections::{HashMap, VecDeque};
@@ -54,6 +55,8 @@ pub struct FlowState {
     /// Whether an attempt was seen in it: the first one opens the session.
     attacked: bool,
     marks: Marks,
+    /// The request that is under way, where it took more than one segment.
+    begun: Option<slow::Begun>,
     /// How its client holds it open, where it does.
     held_by: Option<SurgeKind>,
 }
@@ -108,6 +111,8 @@ pub struct Path {
     contacts: Contacts,
     /// What `now` is ahead of the clock, by the times that the clock was set back.
     skew_micros: i64,
+    /// Conversations whose request may be slow, with the time to look at them, earliest first.
+    slow: slow::Watch,
     /// Conversations that ended since the last progress, by the server's endpoint.
     served: HashMap<SocketAddr, [u64; Reading::ALL.len()], ahash::RandomState>,
     /// When each conversation with an awaited reply is due, earliest first.
@@ -141,6 +146,7 @@ impl Inspector {
             scratch: Scratch::default(),
             outbox,
             counters: Counters::default(),
+            slow: slow::Watch::new(),
             served: HashMap::default(),
             contacts: Contacts::default(),
             skew_micros: 0,
@@ -208,6 +214,10 @@ impl Inspector {
             let path = &mut self.path;
             self.table
                 .visit(flow, now, |view, state| path.release(view, state, |awaited| awaited.due <= due));
+        }
+        while let Some((_, flow)) = self.path.slow.pop_front_if(|(due, _)| *due <= now) {
+            let path = &mut self.path;
+            self.table.visit(flow, now, |view, state| path.look_again(view, state));
         }
     }
 
@@ -288,7 +298,8 @@ impl Sink for Inspector {
         match payload {
             Payload::Tcp(segment) => {
                 self.table.segment(now, &segment, &mut self.path, &mut self.counters);
-                let is_due = self.path.due.front().is_some_and(|(due, _)| *due <= now);
+                let is_due = self.path.due.front().is_some_and(|(due, _)| *due <= now)
+                    || self.path.slow.front().is_some_and(|(due, _)| *due <= now);
                 if is_due || self.path.due.len() > AWAITED_MAX {
                     self.settle(now);
                 }
@@ -453,6 +464,9 @@ impl Consumer for Path {
         self.with_judge(view, state, |conversation, judge| {
             conversation.data(from, &chunk, view.server.port(), judge);
         });
+        if from == Side::Client {
+            self.pace(view, state, chunk.bytes.len());
+        }
         if view.grade >= Grade::E2 && !state.awaited.is_empty() {
             self.release(view, state, |awaited| awaited.replied);
         }

@@ -30,6 +30,7 @@ pub fn tcp(
     header.set_acknowledgement(numbers.1);
     header.set_data_offset(5);
     header.set_flags(flags);
+    header.set_window(64_240);
     header.set_payload(data);
     ip(source.ip(), destination.ip(), 6, &segment)
 }

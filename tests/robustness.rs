@@ -34,8 +34,17 @@ use support::generator::schedule::Schedule;
 use support::sensor::run;
 
 /// Every link type that decode tells apart, and one it does not know.
-const LINKS: [Link; 7] =
-    [Link::Ethernet, Link::Null, Link::Loop, Link::RawIp, Link::LinuxSll, Link::LinuxSll2, Link::Unread(147)];
+const LINKS: [Link; 9] = [
+    Link::Ethernet,
+    Link::Null,
+    Link::Loop,
+    Link::RawIp,
+    Link::Ppp,
+    Link::CiscoHdlc,
+    Link::LinuxSll,
+    Link::LinuxSll2,
+    Link::Unread(147),
+];
 
 /// Sends frames down the packet path and gives back its counters and the number of attempts.
 fn inspect(frames: &[(Link, Vec<u8>)]) -> (Counters, u64) {

@@ -25,6 +25,7 @@ const BUILT_IN: &[(&str, &str)] = &[
     ("probes.toml", include_str!("../../config/rules/probes.toml")),
     ("exploits.toml", include_str!("../../config/rules/exploits.toml")),
     ("products.toml", include_str!("../../config/rules/products.toml")),
+    ("services.toml", include_str!("../../config/rules/services.toml")),
 ];
 
 /// Memory of one compiled expression at most.

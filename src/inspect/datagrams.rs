@@ -55,23 +55,6 @@ struct Content {
     fingerprint: u64,
 }
 
-/// What a datagram from a port that reflects floods is to the one who gets it.
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub struct Reflection {
-    /// Name of the protocol: `dns`.
-    pub name: &'static str,
-    /// Who gets it.
-    pub receiver: IpAddr,
-    /// Who sends it.
-    pub reflector: IpAddr,
-    /// Bytes of its payload.
-    pub bytes: u64,
-    /// Bytes of all questions seen in its conversation; 0 where none was: the receiver is a victim, if anything.
-    pub asked_bytes: u64,
-    /// Bytes of all answers so far: by `asked_bytes`, what the reflector amplifies.
-    pub answered_bytes: u64,
-}
-
 /// Whether a datagram goes from one host to one other. Discovery by multicast and broadcast is addressed to nobody, so
 /// that nobody is touched by it.
 pub fn is_between_two(datagram: &Datagram<'_>) -> bool {
@@ -80,21 +63,6 @@ pub fn is_between_two(datagram: &Datagram<'_>) -> bool {
         IpAddr::V6(v6) => v6.is_multicast() || v6.is_unspecified(),
     };
     !to_many && !datagram.source.ip().is_unspecified()
-}
-
-/// What a datagram is to its receiver, where it comes from a port that reflects floods: an answer, asked for or not.
-pub fn reflection(datagram: &Datagram<'_>, side: Side, exchange: &Exchange) -> Option<Reflection> {
-    if side == Side::Client {
-        return None;
-    }
-    Some(Reflection {
-        name: datagram::reflector(exchange.server.port())?,
-        receiver: exchange.client.ip(),
-        reflector: exchange.server.ip(),
-        bytes: datagram.payload.len() as u64,
-        asked_bytes: exchange.asked.bytes,
-        answered_bytes: exchange.answered.bytes,
-    })
 }
 
 impl Listener for Path {
@@ -362,7 +330,6 @@ mod tests {
     use crate::model::frame::{Frame, Link};
     use crate::model::progress::Counters;
     use crate::model::time::MICROS_PER_SEC;
-    use crate::stream::datagrams::Volume;
     use crate::testing::{ip, quoting, raw, udp};
 
     const CLIENT: &str = "198.51.100.2:40000";
@@ -521,28 +488,6 @@ mod tests {
         let (_, contacts, counters) = run.ended();
         assert_eq!(contacts.len(), 1);
         assert_eq!((counters.value(Counter::FrameFragment), counters.outcomes()), (2, 2));
-    }
-
-    #[test]
-    fn what_comes_from_a_reflector_is_told_with_what_was_asked() {
-        let exchange = |asked| Exchange {
-            client: CLIENT.parse().unwrap(),
-            server: "203.0.113.10:111".parse().unwrap(),
-            began: Timestamp(0),
-            now: Timestamp(0),
-            asked,
-            answered: Volume { datagrams: 1, bytes: 4_000 },
-        };
-        let datagram = Datagram {
-            source: exchange(Volume::default()).server,
-            destination: exchange(Volume::default()).client,
-            identification: 0,
-            payload: &[0; 4_000],
-        };
-        let unasked = reflection(&datagram, Side::Server, &exchange(Volume::default())).unwrap();
-        assert_eq!((unasked.name, unasked.bytes, unasked.asked_bytes), ("portmap", 4_000, 0));
-        assert_eq!(unasked.receiver, "198.51.100.2".parse::<IpAddr>().unwrap());
-        assert_eq!(reflection(&datagram, Side::Client, &exchange(Volume::default())), None);
     }
 
     #[test]

@@ -2,16 +2,22 @@ use super::*;
 use crate::config::Settings;
 use crate::handoff::{WhenFull, channel};
 use crate::model::contact::Act;
+use crate::model::surge::SurgeKind;
 use crate::testing::{Script, raw};
 
 /// Everything that a capture gives, in order of sending. A packet every ten milliseconds.
 fn records(packets: &[Vec<u8>]) -> Vec<Record> {
+    records_of(packets.iter().enumerate().map(|(number, packet)| (number as i64 * 10_000, packet.as_slice())))
+}
+
+/// The same with times in microseconds.
+fn records_of<'p>(packets: impl Iterator<Item = (i64, &'p [u8])>) -> Vec<Record> {
     let (sender, receiver) = channel(65_536);
     let detector = Arc::new(DetectorCell::new(Arc::new(Detector::new(&Settings::default()).unwrap())));
     let mut inspector =
         Inspector::new(limits(32 << 20), detector, Outbox::new(sender, 0, WhenFull::DropNewest));
-    for (number, packet) in packets.iter().enumerate() {
-        inspector.frame(&raw(number as i64 * 10_000, packet));
+    for (time, packet) in packets {
+        inspector.frame(&raw(time, packet));
     }
     inspector.finish();
     receiver.try_iter().map(|(_, record)| record).collect()
@@ -114,4 +120,54 @@ fn an_attack_in_a_login_is_one_attempt_and_no_login() {
     let records = records(&conversation.packets);
     let attempts = records.iter().filter(|record| matches!(record, Record::Attempt(_))).count();
     assert_eq!((attempts, logins(&conversation.packets).len()), (1, 0));
+}
+
+/// Seconds in which so many conversations were told to be slow.
+fn slow_seconds(records: &[Record], kind: SurgeKind) -> Vec<(i64, u64)> {
+    let mut seconds: Vec<(i64, u64)> = records
+        .iter()
+        .filter_map(|record| match record {
+            Record::Surge(surge) if surge.kind == kind => Some((surge.time.secs(), surge.packets)),
+            _ => None,
+        })
+        .collect();
+    seconds.sort_unstable();
+    seconds
+}
+
+/// Twelve clients of one source that begin like `head` and send a byte each five seconds, for 40 seconds.
+fn slow_clients(head: &[u8], bytes: usize) -> Vec<Record> {
+    let mut packets: Vec<(i64, Vec<u8>)> = Vec::new();
+    for number in 0..12_i64 {
+        let client = format!("198.51.100.2:{}", 40_000 + number);
+        let mut script =
+            Script::between(&client, crate::testing::SERVER, (1_000, 9_000)).handshake().ask(head);
+        let begun = script.packets.len();
+        for _ in 0..8 {
+            script = script.ask(&vec![b'x'; bytes]);
+        }
+        for (at, packet) in script.packets.into_iter().enumerate() {
+            let second = at.saturating_sub(begun - 1) as i64 * 5;
+            packets.push((second * 1_000_000 + number * 1_000 + at as i64, packet));
+        }
+    }
+    packets.sort_by_key(|(time, _)| *time);
+    records_of(packets.iter().map(|(time, packet)| (*time, packet.as_slice())))
+}
+
+#[test]
+fn requests_that_are_begun_and_hardly_go_on_are_held_open() {
+    let heads = slow_clients(b"GET / HTTP/1.1\r\nHost: a\r\nX-a: ", 1);
+    let seconds = slow_seconds(&heads, SurgeKind::SlowHeader);
+    assert!(seconds.len() >= 25, "{seconds:?}");
+    assert!(seconds.iter().skip(1).all(|(_, held)| *held == 12), "{seconds:?}");
+    assert!(seconds.first().is_some_and(|(second, _)| *second >= 10), "nobody is slow before its time");
+    let bodies = slow_clients(b"POST /f HTTP/1.1\r\nHost: a\r\nContent-Length: 900000\r\n\r\nq=", 1);
+    assert!(slow_seconds(&bodies, SurgeKind::SlowBody).len() >= 25);
+}
+
+#[test]
+fn an_upload_that_goes_on_is_not_slow() {
+    let uploads = slow_clients(b"POST /f HTTP/1.1\r\nHost: a\r\nContent-Length: 900000\r\n\r\n", 1_400);
+    assert_eq!(slow_seconds(&uploads, SurgeKind::SlowBody), []);
 }

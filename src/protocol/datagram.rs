@@ -3,31 +3,14 @@
 //! Readers keep no memory of their own but one word a conversation, so that a flood of forged queries costs no allocation.
 
 use crate::model::stream::Side;
+use crate::model::surge::Reflector;
 use crate::protocol::found::{At, Oddity};
-use crate::protocol::{Sink, chargen, cldap, dns, memcached, ntp, snmp, ssdp};
+use crate::protocol::{Sink, chargen, cldap, dns, memcached, ntp, sip, snmp, ssdp};
 
 /// A reader sets this bit of its memo once the client has repeated a value of the server that nobody could guess: its address is
 /// no forgery then (grade E2).
 pub const PROVEN: u64 = 1 << 63;
 
-/// Ports that are abused to reflect floods and have no reader here.
-const REFLECTORS_UNREAD: [(u16, &str); 15] = [
-    (7, "echo"),
-    (69, "tftp"),
-    (111, "portmap"),
-    (137, "netbios"),
-    (520, "rip"),
-    (623, "ipmi"),
-    (1434, "mssql"),
-    (3283, "ard"),
-    (3478, "stun"),
-    (3702, "wsd"),
-    (5353, "mdns"),
-    (5683, "coap"),
-    (10_001, "ubnt"),
-    (37_810, "dvr"),
-    (47_808, "bacnet"),
-];
 /// Where the ports begin that systems give to clients: from here on a port says nothing of a service.
 const EPHEMERAL_MIN: u16 = 32_768;
 /// Ports below need privilege to listen on: services are there.
@@ -72,17 +55,12 @@ pub const DATAGRAMS: &[DatagramRow] = &[
     cldap::ROW,
     chargen::CHARGEN_ROW,
     chargen::QOTD_ROW,
+    sip::DATAGRAM_ROW,
 ];
 
 /// The row of a conversation's first datagram.
 pub fn recognised(message: &Message<'_>) -> Option<&'static DatagramRow> {
     DATAGRAMS.iter().find(|row| (row.recognise)(message))
-}
-
-/// Name of the protocol whose servers on that port are abused to reflect floods.
-pub fn reflector(port: u16) -> Option<&'static str> {
-    let read = DATAGRAMS.iter().find(|row| row.reflector_port == Some(port)).map(|row| row.name);
-    read.or_else(|| REFLECTORS_UNREAD.iter().find(|(known, _)| *known == port).map(|(_, name)| *name))
 }
 
 /// Whether the first datagram between two ports is an answer, to a question that was not seen or never asked. The bytes know
@@ -105,9 +83,9 @@ pub fn is_answer(source: u16, destination: u16, bytes: &[u8]) -> bool {
         (37_810, [_, _, _, _, b'D', b'H', b'I', b'P', ..]) | (47_808, [0x81, 0x0a | 0x0b, ..]) => {
             source != destination
         }
-        _ if source >= EPHEMERAL_MIN || reflector(destination).is_some() => false,
+        _ if source >= EPHEMERAL_MIN || Reflector::of_port(destination).is_some() => false,
         // Forged requests name any port of the victim as theirs, 80 for choice.
-        _ if reflector(source).is_some() => true,
+        _ if Reflector::of_port(source).is_some() => true,
         _ => source < SERVICES_END && destination >= SERVICES_END,
     }
 }
@@ -223,11 +201,10 @@ mod tests {
     }
 
     #[test]
-    fn a_port_has_one_name_as_a_reflector() {
-        for (port, _) in REFLECTORS_UNREAD {
-            assert!(DATAGRAMS.iter().all(|row| row.reflector_port != Some(port)), "{port}");
+    fn rows_that_reflect_floods_stand_in_the_list_of_those_that_do() {
+        for row in DATAGRAMS {
+            let listed = row.reflector_port.and_then(Reflector::of_port);
+            assert_eq!(listed.map(Reflector::name), row.reflector_port.map(|_| row.name));
         }
-        assert_eq!(reflector(111), Some("portmap"));
-        assert_eq!(reflector(40_000), None);
     }
 }

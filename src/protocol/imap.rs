@@ -31,17 +31,22 @@ const AWAITED_MAX: usize = 32;
 /// The server greets with `* OK`; a client that was not heard from its beginning says a tag and a word of the protocol.
 fn recognise(opening: &Opening<'_>) -> Recognition {
     let server = opening.server;
-    if !server.is_empty() {
-        return if GREETINGS.iter().any(|greeting| server.starts_with(greeting)) {
-            Recognition::Yes
-        } else if GREETINGS.iter().any(|greeting| greeting.starts_with(server)) {
-            Recognition::More
-        } else {
-            Recognition::No
-        };
+    if GREETINGS.iter().any(|greeting| server.starts_with(greeting)) {
+        Recognition::Yes
+    } else if !server.is_empty() && GREETINGS.iter().any(|greeting| greeting.starts_with(server)) {
+        Recognition::More
+    } else {
+        by_client(opening)
     }
+}
+
+/// A tag and a word of the protocol; a server that has spoken must have said the tag, too.
+fn by_client(opening: &Opening<'_>) -> Recognition {
     let (tag, rest) = split_word(opening.client.split(|byte| *byte == b'\n').next().unwrap_or_default());
     if tag.len() > TAG_MAX_BYTES || !tag.iter().all(|byte| byte.is_ascii_alphanumeric() || *byte == b'.') {
+        return Recognition::No;
+    }
+    if !opening.server.is_empty() && (tag.is_empty() || !opening.server.starts_with(tag)) {
         return Recognition::No;
     }
     let (word, after) = split_word(rest);

@@ -327,8 +327,8 @@ mod tests {
 
     fn read(lines: &mut Lines, pieces: &[&[u8]]) -> Vec<(String, u64, u16)> {
         let (mut found, mut offset) = (Vec::new(), 0);
-        for (number, bytes) in pieces.iter().enumerate() {
-            let chunk = Chunk { bytes, offset, time: Timestamp(number as i64), conflicting: false };
+        for (number, bytes) in (0..).zip(pieces) {
+            let chunk = Chunk { bytes, offset, time: Timestamp(number), conflicting: false };
             offset += bytes.len() as u64;
             let mut feed = Feed::of(&chunk);
             while let Some(line) = lines.line(&mut feed) {

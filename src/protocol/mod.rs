@@ -20,15 +20,18 @@ pub mod messages;
 pub mod mysql;
 pub mod ntp;
 #[cfg(test)]
-pub mod played;
+mod played;
 pub mod pop3;
 pub mod postgresql;
+pub mod probe;
 pub mod proxy;
 pub mod rdp;
+pub mod redis;
 pub mod request;
 pub mod sasl;
 #[cfg(test)]
 pub mod script;
+pub mod sip;
 pub mod smb;
 pub mod smtp;
 pub mod snmp;
@@ -94,6 +97,7 @@ pub struct ProtocolRow {
 pub const PROTOCOLS: &[ProtocolRow] = &[
     http::ROW,
     tls::ROW,
+    dns::ROW,
     ssh::ROW,
     mysql::ROW,
     postgresql::ROW,
@@ -105,7 +109,9 @@ pub const PROTOCOLS: &[ProtocolRow] = &[
     pop3::ROW,
     imap::ROW,
     telnet::ROW,
-    dns::ROW,
+    redis::ROW,
+    sip::ROW,
+    probe::ROW,
 ];
 
 /// Where and when a request stood in its conversation.
@@ -165,6 +171,15 @@ pub enum Next {
     Named(&'static str),
 }
 
+/// A part of a request.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum Unfinished {
+    /// Its body.
+    Body,
+    /// Its head.
+    Head,
+}
+
 /// The state of one conversation's protocol. Calls come in the order of the bytes.
 pub trait Parser: std::fmt::Debug + Send {
     /// Ordered bytes of one side.
@@ -182,6 +197,10 @@ pub trait Parser: std::fmt::Debug + Send {
     /// How far what is said can be read.
     fn reading(&self) -> Reading {
         Reading::Clear
+    }
+    /// The part of a request that the client has begun and not finished, in protocols whose servers wait for it.
+    fn unfinished(&self) -> Option<Unfinished> {
+        None
     }
 }
 
@@ -281,6 +300,14 @@ impl Conversation {
             Self::Fresh | Self::Undecided(_) => None,
             Self::Opaque => Some(Reading::Unknown),
             Self::Parsed(parser, ..) => Some(parser.reading()),
+        }
+    }
+
+    /// The part of a request that the client has begun and not finished.
+    pub fn unfinished(&self) -> Option<Unfinished> {
+        match self {
+            Self::Parsed(parser, ..) => parser.unfinished(),
+            Self::Fresh | Self::Opaque | Self::Undecided(_) => None,
         }
     }
 

@@ -57,7 +57,7 @@ fn recognise(opening: &Opening<'_>) -> Recognition {
     let Some((header, body)) = opening.server.split_first_chunk::<HEADER_BYTES>() else {
         return if opening.client.is_empty() { Recognition::More } else { Recognition::No };
     };
-    if !GREETING_BYTES.contains(&length_of(header)) || header[3] != 0 {
+    if !GREETING_BYTES.contains(&length_of(*header)) || header[3] != 0 {
         return Recognition::No;
     }
     let Some((10, rest)) = body.split_first() else {
@@ -68,10 +68,9 @@ fn recognise(opening: &Opening<'_>) -> Recognition {
         && version.iter().all(u8::is_ascii_graphic)
         && version.len() <= VERSION_MAX_BYTES;
     match (is_version, version.len() < rest.len()) {
-        (false, _) => Recognition::No,
         (true, true) if !version.is_empty() => Recognition::Yes,
-        (true, true) => Recognition::No,
         (true, false) => Recognition::More,
+        (false, _) | (true, true) => Recognition::No,
     }
 }
 
@@ -79,8 +78,8 @@ fn start() -> Box<dyn Parser> {
     Box::new(Mysql::default())
 }
 
-fn length_of(header: &[u8; HEADER_BYTES]) -> usize {
-    let [low, middle, high, _] = *header;
+const fn length_of(header: [u8; HEADER_BYTES]) -> usize {
+    let [low, middle, high, _] = header;
     u32::from_le_bytes([low, middle, high, 0]) as usize
 }
 
@@ -113,7 +112,7 @@ impl Mysql {
     fn client(&mut self, message: Message<'_>, sink: &mut dyn Sink) {
         let Some((header, body)) = message.bytes.split_first_chunk::<HEADER_BYTES>() else { return };
         match self.stage {
-            Stage::Response => self.response(message.at, (length_of(header), body), sink),
+            Stage::Response => self.response(message.at, (length_of(*header), body), sink),
             Stage::Commands => {
                 if let (0, Some((&CHANGE_USER, rest))) = (header[3], body.split_first()) {
                     self.present(message.at, rest, sink);
@@ -222,7 +221,7 @@ impl Parser for Mysql {
 /// Of results and statements only the beginning is wanted.
 fn size(bytes: &[u8]) -> Size {
     let Some((header, body)) = bytes.split_first_chunk::<HEADER_BYTES>() else { return Size::More };
-    let length = HEADER_BYTES + length_of(header);
+    let length = HEADER_BYTES + length_of(*header);
     let wanted = match (header[3], body) {
         // The first packets of a client, and the command that signs in anew.
         (1 | 2, _) | (0, [CHANGE_USER, ..]) => RESPONSE_MAX_BYTES,

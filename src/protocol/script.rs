@@ -1,5 +1,7 @@
 //! Dialogues for the tests of stream protocols: played whole and cut in every way, with what came of them.
 
+#![expect(clippy::missing_panics_doc, reason = "a test's helper panics where the test fails")]
+
 use crate::model::class::Class;
 use crate::model::marks::Mark;
 use crate::model::progress::Counter;

@@ -71,3 +71,48 @@ fn every_row_has_a_name_of_its_own() {
     names.dedup();
     assert_eq!(names.len(), count);
 }
+
+/// Openings of servers and clients, and the one protocol that must take each.
+const OPENINGS: &[(&str, &[(Side, &[u8])])] = &[
+    ("http", &[(Side::Client, b"OPTIONS /sip:a HTTP/1.1\r\nHost: a\r\n\r\n")]),
+    ("http", &[(Side::Client, b"OPTIONS * HTTP/1.0\r\n\r\n")]),
+    ("http", &[(Side::Client, b"GET / HTTP/1.1\r\nHost: a\r\n\r\n")]),
+    ("tls", &[(Side::Client, b"\x16\x03\x01\x02\x00\x01")]),
+    ("ftp", &[(Side::Server, b"220 ProFTPD Server ready.\r\n")]),
+    ("ftp", &[(Side::Server, b"220 ready\r\n"), (Side::Client, b"USER a\r\n")]),
+    ("smtp", &[(Side::Server, b"220 mx.example.org ESMTP\r\n")]),
+    ("smtp", &[(Side::Server, b"220-hello\r\n220 ready\r\n"), (Side::Client, b"HELO a\r\n")]),
+    ("pop3", &[(Side::Server, b"+OK ready <1.2@mx.example.org>\r\n")]),
+    ("pop3", &[(Side::Client, b"USER a\r\n"), (Side::Server, b"+OK\r\n")]),
+    ("imap", &[(Side::Server, b"* OK IMAP4rev1 ready\r\n")]),
+    ("imap", &[(Side::Client, b"a1 LOGIN a b\r\n"), (Side::Server, b"a1 NO\r\n")]),
+    ("telnet", &[(Side::Server, b"\xff\xfd\x18")]),
+    ("telnet", &[(Side::Server, b"\r\nUser Access Verification\r\n\r\nUsername: ")]),
+    ("redis", &[(Side::Client, b"*1\r\n$4\r\nPING\r\n")]),
+    ("redis", &[(Side::Client, b"AUTH a\r\n"), (Side::Server, b"+OK\r\n")]),
+    ("redis", &[(Side::Client, b"INFO\r\n"), (Side::Server, b"$3000\r\n# Server\r\n")]),
+    ("sip", &[(Side::Client, b"OPTIONS sip:a@example.org SIP/2.0\r\nVia: x\r\n")]),
+    ("probe", &[(Side::Client, b"HELP\r\n")]),
+];
+
+#[test]
+fn each_opening_is_taken_by_its_own_protocol_however_it_is_cut() {
+    for (app, dialogue) in OPENINGS {
+        for piece in [1, 2, 5, usize::MAX] {
+            assert_eq!(script::play(dialogue, 4_711, piece).app, Some(*app), "{dialogue:?} by {piece}");
+        }
+    }
+}
+
+#[test]
+fn no_two_protocols_claim_one_opening() {
+    for (app, dialogue) in OPENINGS {
+        let said =
+            |side| dialogue.iter().filter(|part| part.0 == side).flat_map(|part| part.1).copied().collect();
+        let (client, server): (Vec<u8>, Vec<u8>) = (said(Side::Client), said(Side::Server));
+        let opening = Opening { client: &client, server: &server, port: 4_711 };
+        let claims: Vec<_> =
+            PROTOCOLS.iter().filter(|row| (row.recognise)(&opening) == Recognition::Yes).collect();
+        assert_eq!(claims.iter().map(|row| row.name).collect::<Vec<_>>(), [*app], "{dialogue:?}");
+    }
+}

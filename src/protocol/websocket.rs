@@ -192,9 +192,9 @@ mod tests {
     #[test]
     fn what_is_no_text_is_passed_over_and_long_messages_are_cut() {
         let heard = played(&[ask([
-            frame(0x82, &[1; 70_000]),
+            frame(0x82, &b"y".repeat(70_000)),
             frame(0xc1, b"compressed"),
-            frame(0x81, &[b'a'; 70_000]),
+            frame(0x81, &b"a".repeat(70_000)),
             frame(0x81, b"end"),
         ]
         .concat())]);

@@ -11,7 +11,7 @@ use std::collections::VecDeque;
 use crate::model::stream::{Chunk, Side};
 use crate::protocol::http::replies::Replies;
 use crate::protocol::http::requests::Requests;
-use crate::protocol::{Next, Opening, Parser, ProtocolRow, Recognition, Sink, websocket};
+use crate::protocol::{Next, Opening, Parser, ProtocolRow, Recognition, Sink, Unfinished, websocket};
 
 /// Its row of the table.
 pub const ROW: ProtocolRow =
@@ -27,6 +27,8 @@ pub const BODY_TOLD_BYTES: usize = 64 << 10;
 const OUTSTANDING_MAX: usize = 128;
 /// Longest method that is looked for before the first space.
 const METHOD_MAX_BYTES: usize = 32;
+/// Bytes of a target within which a line of another protocol ends: less than are waited for before a conversation is given up.
+const FOREIGN_LINE_MAX_BYTES: usize = 512;
 
 /// Methods of RFC 9110, of RFC 4918 (`WebDAV`) and what scanners send; after one of these a malformed line is HTTP still.
 const METHODS: &[&[u8]] = &[
@@ -80,9 +82,20 @@ pub fn recognise(bytes: &[u8]) -> Recognition {
         return Recognition::No;
     }
     let target = rest.trim_ascii_start();
-    // The same words open a SIP or RTSP request.
+    // The same words open a SIP or RTSP request: OPTIONS waits for the line that tells.
     if [&b"sip:"[..], b"sips:", b"rtsp:"].iter().any(|scheme| target.starts_with(scheme)) {
         return Recognition::No;
+    }
+    if [&b"OPTIONS"[..], b"NOTIFY"].contains(&method) && target.len() < FOREIGN_LINE_MAX_BYTES {
+        match memchr::memchr(b'\n', target) {
+            None => return Recognition::More,
+            Some(end) => {
+                let line = target.get(..end).unwrap_or_default().trim_ascii_end();
+                if [&b" SIP/2.0"[..], b" RTSP/1.0"].iter().any(|version| line.ends_with(version)) {
+                    return Recognition::No;
+                }
+            }
+        }
     }
     if METHODS.contains(&method) {
         return Recognition::Yes;
@@ -172,6 +185,13 @@ impl Parser for Http {
         if from == Side::Client {
             self.requests.finish(sink);
         }
+    }
+
+    fn unfinished(&self) -> Option<Unfinished> {
+        if self.requests.in_body() {
+            return Some(Unfinished::Body);
+        }
+        self.requests.unfinished_head().map(|_| Unfinished::Head)
     }
 
     fn held(&self) -> usize {

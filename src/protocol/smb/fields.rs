@@ -163,7 +163,7 @@ pub fn transaction(bytes: &[u8]) -> Option<Transaction<'_>> {
 
 /// The account of a session setup of SMB 1 without NTLM messages (MS-CIFS §2.2.4.53.1): two passwords, the account. Nothing
 /// where no password is presented.
-pub fn old_setup(bytes: &[u8]) -> Option<Option<String>> {
+pub fn old_setup(bytes: &[u8]) -> Option<String> {
     if *bytes.get(OLD_HEADER_BYTES)? != PLAIN_SETUP_WORDS {
         return None;
     }
@@ -177,11 +177,11 @@ pub fn old_setup(bytes: &[u8]) -> Option<Option<String>> {
     let begin = words + 2 * usize::from(PLAIN_SETUP_WORDS) + 2 + passwords;
     if little_word(bytes, 10)? & UNICODE == 0 {
         let name = bytes.get(begin..)?.split(|byte| *byte == 0).next()?;
-        return Some(Some(String::from_utf8_lossy(name).into_owned()));
+        return Some(String::from_utf8_lossy(name).into_owned());
     }
     // UTF-16 stands at even places.
     let text = bytes.get(begin.next_multiple_of(2)..)?;
-    Some(Some(wide(text)))
+    Some(wide(text))
 }
 
 /// UTF-16 up to its end or a zero.

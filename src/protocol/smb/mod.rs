@@ -86,11 +86,10 @@ const REFUSED: [u32; 14] = [
 /// A session message that holds SMB, or the call that may precede it on port 139.
 fn recognise(opening: &Opening<'_>) -> Recognition {
     match (opening.client, opening.server) {
-        ([], []) => Recognition::More,
-        ([], server) => is_message(server),
+        ([], server) if !server.is_empty() => is_message(server),
         // The client calls a name first: lengths of 68 with two encoded names.
         ([0x81, 0, 0, length, 0x20, ..], _) if *length >= 68 => Recognition::Yes,
-        ([0x81, 0, 0, _] | [0x81, 0, 0] | [0x81, 0] | [0x81], _) => Recognition::More,
+        ([] | [0x81] | [0x81, 0] | [0x81, 0, 0] | [0x81, 0, 0, _], _) => Recognition::More,
         (client, _) => is_message(client),
     }
 }
@@ -114,7 +113,7 @@ fn start() -> Box<dyn Parser> {
 struct Pending {
     number: u64,
     at: At,
-    account: Option<String>,
+    account: String,
 }
 
 /// One conversation.
@@ -134,14 +133,10 @@ impl Smb {
         let bytes = message.bytes.get(FRAME_BYTES..).unwrap_or_default();
         match Header::read(bytes) {
             Some(Header::New { command: fields::new_command::SESSION_SETUP, number, .. }) => {
-                self.present(message.at, number, ntlm::account(bytes).map(Some));
+                self.present(message.at, number, ntlm::account(bytes));
             }
             Some(Header::Old { command: fields::old_command::SESSION_SETUP, number, .. }) => {
-                let presented = match ntlm::account(bytes) {
-                    Some(account) => Some(Some(account)),
-                    None => old_setup(bytes),
-                };
-                self.present(message.at, number, presented);
+                self.present(message.at, number, ntlm::account(bytes).or_else(|| old_setup(bytes)));
             }
             Some(Header::Old { .. }) => self.transaction(message.at, bytes, sink),
             Some(Header::Compressed { offset }) if offset as usize > frame_length(message.bytes) => {
@@ -152,11 +147,8 @@ impl Smb {
     }
 
     /// A credential. A session without an account is anonymous: half of Windows sets up such; nothing was presented.
-    fn present(&mut self, at: At, number: u64, presented: Option<Option<String>>) {
-        let Some(account) = presented.filter(|account| account.as_ref().is_none_or(|name| !name.is_empty()))
-        else {
-            return;
-        };
+    fn present(&mut self, at: At, number: u64, account: Option<String>) {
+        let Some(account) = account.filter(|name| !name.is_empty()) else { return };
         if self.pending.len() >= PENDING_MAX {
             self.pending.remove(0);
         }
@@ -205,7 +197,7 @@ impl Smb {
             status if REFUSED.contains(&status) => false,
             _ => return,
         };
-        let account = account.as_deref().map(str::as_bytes);
+        let account = Some(account.as_bytes());
         sink.login(&at, &Login { class: Class::AuthRemote, account, accepted, inferred: false });
     }
 }
@@ -241,8 +233,7 @@ impl Parser for Smb {
     fn closed(&mut self, _: Side, _: &mut dyn Sink) {}
 
     fn held(&self) -> usize {
-        let names: usize =
-            self.pending.iter().filter_map(|pending| Some(pending.account.as_ref()?.len())).sum();
+        let names: usize = self.pending.iter().map(|pending| pending.account.len()).sum();
         let pending = self.pending.capacity() * size_of::<Pending>();
         size_of::<Self>() + self.client.held() + self.server.held() + pending + names
     }

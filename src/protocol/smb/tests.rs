@@ -107,7 +107,7 @@ fn logins_of_smb1_are_told_in_both_forms() {
 #[test]
 fn messages_of_ms17_010_are_told_from_honest_ones() {
     let negotiate = ask(old(0x72, 0, b"", b"\x02NT LM 0.12\0"));
-    let after = |rest: &[Act]| played(&[&[negotiate.clone()], rest].concat()).odd();
+    let after = |rest: &[Act]| played(&[std::slice::from_ref(&negotiate), rest].concat()).odd();
     let peek = |pipe: u8| ask(old(0x25, 0, &words_of_transaction(&[0x23, 0, pipe, 0]), b"\\PIPE\\\0"));
     assert_eq!(after(&[peek(0)]), ["smb.ms17_010_probe"]);
     assert!(after(&[peek(5)]).is_empty());
@@ -135,7 +135,7 @@ fn a_compressed_message_that_points_out_of_itself_is_an_attack() {
 #[test]
 fn a_netbios_call_may_come_first_and_large_messages_are_passed_over() {
     let call = [&[0x81, 0, 0, 68, 0x20][..], &[b'C'; 67]].concat();
-    let write = ask(new(9, 1, 0, &[b'x'; 60_000]));
+    let write = ask(new(9, 1, 0, &b"x".repeat(60_000)));
     let dialogue =
         [&[ask(call), answer([0x82, 0, 0, 0]), write][..], &try_new(2, "clerk", 0xc000_006d)].concat();
     let heard = played(&dialogue);

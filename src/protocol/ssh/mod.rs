@@ -5,7 +5,7 @@ mod logins;
 
 use md5::{Digest, Md5};
 
-use crate::model::marks::{Mark, MarkKind};
+use crate::model::marks::{Mark, MarkKind, hex};
 use crate::model::progress::Counter;
 use crate::model::stream::{Chunk, Side};
 use crate::protocol::messages::{Feed, Message, Messages, Size};
@@ -116,9 +116,8 @@ impl Ssh {
             number::KEXINIT => {
                 let offer = Offer::read(body);
                 if let (Side::Client, Some(offer)) = (from, &offer) {
-                    let hash = Md5::digest(offer.hassh().as_bytes());
-                    let digits: String = hash.iter().map(|byte| format!("{byte:02x}")).collect();
-                    sink.mark(Mark { kind: MarkKind::Hassh, value: digits.as_bytes() });
+                    let hash = hex(&Md5::digest(offer.hassh().as_bytes()));
+                    sink.mark(Mark { kind: MarkKind::Hassh, value: hash.as_bytes() });
                 }
                 self.direction(from).offer = offer.map(Box::new);
             }

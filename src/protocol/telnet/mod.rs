@@ -43,8 +43,18 @@ const SHELL_PROMPTS: [&[u8]; 4] = [b"$", b"#", b">", b"%"];
 /// Words of a line by which a server lets somebody in; looked for first, since login tells of `failed` tries then.
 const WELCOMES: [&str; 5] = ["last login", "last failed login", "since the last", "welcome", "busybox v"];
 /// Words of a line by which a server refuses.
-const REFUSALS: [&str; 8] =
-    ["incorrect", "failed", "failure", "denied", "invalid", "bad password", "wrong", "bad user"];
+const REFUSALS: [&str; 10] = [
+    "incorrect",
+    "failed",
+    "failure",
+    "denied",
+    "invalid",
+    "bad password",
+    "wrong",
+    "bad user",
+    "exceeded",
+    "too many",
+];
 
 /// Either side begins with a negotiation (RFC 854), or the server shows a prompt.
 fn recognise(opening: &Opening<'_>) -> Recognition {

@@ -7,6 +7,7 @@ use std::fmt::Write;
 use md5::{Digest, Md5};
 use sha2::Sha256;
 
+use crate::model::marks::hex;
 use crate::protocol::tls::hello::{ClientHello, numbers};
 
 /// Hexadecimal digits that JA4 keeps of each hash.
@@ -38,7 +39,7 @@ pub fn ja3(hello: &ClientHello<'_>) -> String {
     text.push(',');
     let formats = hello.point_formats.iter().copied().map(u16::from);
     join(&mut text, formats, "-", |value| value.to_string());
-    hex(&Md5::digest(text.as_bytes()), usize::MAX)
+    hex(&Md5::digest(text.as_bytes()))
 }
 
 /// Transport, version, whether a name is asked for, counts, application protocol; hash of the sorted ciphers; hash of the sorted
@@ -109,15 +110,7 @@ fn short_hash(text: &str) -> String {
     if text.is_empty() {
         return "0".repeat(JA4_HASH_DIGITS);
     }
-    hex(&Sha256::digest(text.as_bytes()), JA4_HASH_DIGITS)
-}
-
-/// The first digits of a hash.
-fn hex(digest: &[u8], digits: usize) -> String {
-    digest
-        .iter()
-        .flat_map(|byte| [byte >> 4, byte & 0x0f])
-        .take(digits)
-        .map(|digit| format!("{digit:x}"))
-        .collect()
+    let mut digits = hex(&Sha256::digest(text.as_bytes()));
+    digits.truncate(JA4_HASH_DIGITS);
+    digits
 }

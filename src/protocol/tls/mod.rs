@@ -30,12 +30,12 @@ static HEARTBLEED: Oddity = Oddity {
     weight: 0.98,
     title: "Heartbeat request that claims more payload than its record holds (CVE-2014-0160)",
 };
-/// The same where encryption hides the claim: an honest answer repeats its request and is as long.
+/// The same where encryption hides the claim: an honest request has padding, an honest answer repeats it and is as long.
 static HEARTBLEED_HIDDEN: Oddity = Oddity {
-    id: "tls.heartbleed_answer",
+    id: "tls.heartbleed_hidden",
     class: Class::ExploitService,
     weight: 0.9,
-    title: "Encrypted heartbeat request whose answer is far longer than itself (CVE-2014-0160)",
+    title: "Encrypted heartbeat request shorter than any may be, or with a far longer answer (CVE-2014-0160)",
 };
 /// `SSLv2` was forbidden by RFC 6176, its export ciphers were broken by design: programs that still speak offer neither.
 static EXPORT_PROBE: Oddity = Oddity {
@@ -57,6 +57,8 @@ const HEADER_BYTES: usize = 5;
 const ALERT_SEALED_BYTES: usize = 19;
 /// How much longer than its requests a heartbeat answer must be to be no answer: padding of an honest one is random in length.
 const HEARTBEAT_EXCESS_BYTES: usize = 1_024;
+/// Shortest encrypted heartbeat: three bytes, the padding of 16 that RFC 6520 §4 asks for, a code of 16 at least.
+const HEARTBEAT_MIN_BYTES: usize = 3 + 16 + 16;
 /// TLS 1.3.
 const TLS_1_3: u16 = 0x0304;
 
@@ -113,6 +115,18 @@ struct Direction {
     is_sealed: bool,
 }
 
+/// How far the handshake is.
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
+enum Stage {
+    #[default]
+    Before,
+    /// The client's hello was seen.
+    Begun,
+    Complete,
+    /// Begun in the form of SSL 2.0, which is not followed.
+    Old,
+}
+
 /// Heartbeats since the latest request of the client.
 #[derive(Debug, Default)]
 struct Heartbeats {
@@ -128,10 +142,8 @@ pub struct Tls {
     server: Direction,
     /// The version that the server chose.
     version: u16,
-    is_hello_seen: bool,
-    is_complete: bool,
+    stage: Stage,
     has_gap: bool,
-    is_old: bool,
     heartbeats: Heartbeats,
     /// Lengths of records of application data, of both sides, where they are wanted.
     data_bytes: Option<[u64; 2]>,
@@ -157,7 +169,7 @@ impl Tls {
 
     fn record(&mut self, from: Side, message: Message<'_>, sink: &mut dyn Sink) {
         let Some((header, body)) = message.bytes.split_first_chunk::<HEADER_BYTES>() else { return };
-        let length = record_length(header);
+        let length = record_length(*header);
         match header[0] {
             content::HANDSHAKE => self.handshake(from, message.at, body, sink),
             content::CHANGE => self.change(from),
@@ -170,7 +182,9 @@ impl Tls {
     }
 
     fn sealed(&mut self, from: Side, length: usize) {
-        self.is_complete |= from == Side::Client && length > ALERT_SEALED_BYTES;
+        if from == Side::Client && length > ALERT_SEALED_BYTES {
+            self.stage = Stage::Complete;
+        }
         if let Some([client, server]) = &mut self.data_bytes {
             *(if from == Side::Client { client } else { server }) += length as u64;
         }
@@ -192,7 +206,7 @@ impl Tls {
         let hello = std::mem::take(&mut direction.hello);
         match (from, hello.split_first_chunk::<4>()) {
             (Side::Client, Some(([1, ..], body))) => {
-                self.is_hello_seen = true;
+                self.stage = Stage::Begun;
                 tell(at, body, sink);
             }
             (Side::Server, Some(([2, ..], body))) => self.version = server_version(body).unwrap_or_default(),
@@ -204,7 +218,7 @@ impl Tls {
     fn change(&mut self, from: Side) {
         self.direction(from).is_sealed = true;
         if self.version < TLS_1_3 && self.client.is_sealed && self.server.is_sealed {
-            self.is_complete = true;
+            self.stage = Stage::Complete;
         }
     }
 
@@ -220,10 +234,13 @@ impl Tls {
         let body = message.bytes.get(HEADER_BYTES..).unwrap_or_default();
         let is_sealed = self.client.is_sealed && self.server.is_sealed;
         match (from, body) {
-            (Side::Client, [1, high, low, ..]) if !self.client.is_sealed => {
-                if 3 + usize::from(u16::from_be_bytes([*high, *low])) > length {
-                    sink.oddity(&message.at, &HEARTBLEED, message.bytes);
-                }
+            (Side::Client, [1, high, low, ..])
+                if !self.client.is_sealed && 3 + usize::from(u16::from_be_bytes([*high, *low])) > length =>
+            {
+                sink.oddity(&message.at, &HEARTBLEED, message.bytes);
+            }
+            (Side::Client, _) if is_sealed && length < HEARTBEAT_MIN_BYTES => {
+                sink.oddity(&message.at, &HEARTBLEED_HIDDEN, b"");
             }
             (Side::Client, _) if is_sealed => {
                 let Heartbeats { at, asked_bytes, answered_bytes } = &mut self.heartbeats;
@@ -246,7 +263,7 @@ impl Tls {
 
     /// A hello of SSL 2.0 stands in no record. What follows one is not read.
     fn old(&mut self, message: Message<'_>, sink: &mut dyn Sink) {
-        self.is_old = true;
+        self.stage = Stage::Old;
         sink.count(Counter::TlsHellos);
         if matches!(old_hello(message.bytes), OldHello::Is { version: 2, offers_export: true }) {
             sink.oddity(&message.at, &EXPORT_PROBE, b"");
@@ -256,8 +273,8 @@ impl Tls {
 
 impl Parser for Tls {
     fn data(&mut self, from: Side, chunk: &Chunk<'_>, sink: &mut dyn Sink) {
-        let is_read = self.is_complete && self.version >= TLS_1_3 && self.data_bytes.is_none();
-        if self.is_old || is_read {
+        let is_read = self.stage == Stage::Complete && self.version >= TLS_1_3 && self.data_bytes.is_none();
+        if self.stage == Stage::Old || is_read {
             return;
         }
         let mut feed = Feed::of(chunk);
@@ -279,9 +296,9 @@ impl Parser for Tls {
 
     fn closed(&mut self, from: Side, sink: &mut dyn Sink) {
         // The client's end comes last or with the server's: told once.
-        if from == Side::Server && self.is_hello_seen && !self.is_complete && !self.has_gap {
+        if from == Side::Server && self.stage == Stage::Begun && !self.has_gap {
             sink.count(Counter::TlsUnfinished);
-            self.is_hello_seen = false;
+            self.stage = Stage::Before;
         }
     }
 
@@ -307,8 +324,8 @@ fn tell(at: At, body: &[u8], sink: &mut dyn Sink) {
 }
 
 /// Length of a record's body.
-fn record_length(header: &[u8; HEADER_BYTES]) -> usize {
-    usize::from(u16::from_be_bytes([header[3], header[4]]))
+const fn record_length(header: [u8; HEADER_BYTES]) -> usize {
+    u16::from_be_bytes([header[3], header[4]]) as usize
 }
 
 /// Length of the handshake message that begins here, with its header.
@@ -331,7 +348,7 @@ fn record_size(bytes: &[u8]) -> Size {
             _ => Size::More,
         };
     };
-    let length = record_length(header);
+    let length = record_length(*header);
     let is_record = (content::CHANGE..=content::HEARTBEAT).contains(&header[0]) && header[1] == 3;
     if !is_record || length > RECORD_MAX_BYTES {
         return Size::Broken;
