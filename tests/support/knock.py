@@ -92,8 +92,6 @@ def telnet(server, passwords, *commands):
     line = socket.create_connection((server, 23), PATIENCE)
     text = said(line, prompts)
     for password in passwords.split(","):
-        if b"login: " not in text:
-            break
         line.sendall(ACCOUNT.encode() + b"\r\n")
         said(line, [b"assword: "])
         line.sendall(password.encode() + b"\r\n")

@@ -156,14 +156,15 @@ impl Stage {
             ),
         );
         let before = self.logged(&row);
-        let (begin, watch) = (clock(), std::time::Instant::now());
+        // A flood is dated by whole seconds.
+        let (begin, watch) = (clock(-1), std::time::Instant::now());
         let mut command = self.bed.command("client", "timeout");
         command.args(["-k", "5", &SCENARIO_SECS.to_string(), "bash", "-uc", &row.command]);
         command.current_dir(self.folder.path()).env("HOME", self.folder.path());
         command.env("SERVER", SERVER).env("SOURCE", &row.source).env("PASSWORD", "harbour-lamp-7");
         command.env("CLIENT", support("knock.py")).env("ROUTER", self.router());
         let ended = run(command, b"", PATIENCE);
-        let (seconds, end) = (watch.elapsed().as_secs(), clock());
+        let (seconds, end) = (watch.elapsed().as_secs(), clock(1));
         let logged = self.logged(&row) - before;
         // Tools end with codes of their own when they were refused; one that could not be run is a fault of the row.
         assert!(!matches!(ended.code, Some(126 | 127)), "{}: {ended:?}", row.name);
@@ -300,9 +301,11 @@ fn support(name: &str) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/support").join(name)
 }
 
-/// The time as event lines write it.
-fn clock() -> String {
-    let output = Command::new("date").args(["-u", "+%Y-%m-%dT%H:%M:%S.%6NZ"]).output().expect("date runs");
+/// The time as event lines write it, `shift` seconds away.
+fn clock(shift: i32) -> String {
+    let date = format!("{shift} seconds");
+    let output = Command::new("date").args(["-u", "-d", &date, "+%Y-%m-%dT%H:%M:%S.%6NZ"]).output();
+    let output = output.expect("date runs");
     String::from_utf8_lossy(&output.stdout).trim().to_owned()
 }
 
