@@ -3,7 +3,7 @@
 use std::net::IpAddr;
 use std::sync::Arc;
 
-use crate::classify::behaviour::Behaviours;
+use crate::classify::behaviour::{Aim, Behaviours, Judged};
 use crate::classify::campaign;
 use crate::classify::client::Proxies;
 use crate::classify::database::DatabaseInfo;
@@ -14,11 +14,12 @@ use crate::classify::lines::Lines;
 use crate::classify::observed::Observed;
 use crate::classify::privacy::Anonymiser;
 use crate::classify::sector::Home;
-use crate::classify::seen::Seen;
+use crate::classify::seen::{Seen, Sighting};
 use crate::classify::site::{Fallback, Sites};
 use crate::config::Settings;
 use crate::model::attempt::{Attempt, AttemptId};
-use crate::model::contact::{Contact, Surge};
+use crate::model::class::Unit;
+use crate::model::contact::{Act, Contact, Surge};
 use crate::model::grade::Grade;
 use crate::model::origin::Origin;
 use crate::model::period::{Period, PeriodKind};
@@ -62,7 +63,7 @@ pub struct Classifier {
     events_max: usize,
     behaviours: Behaviours,
     /// Acts just judged: kept for its room.
-    judged: Vec<Box<Attempt>>,
+    judged: Judged,
     delta: Snapshot,
 }
 
@@ -100,8 +101,8 @@ impl Rules {
 }
 
 impl Classifier {
-    /// A classifier of `workers` capture workers. Of the memory limit an eighth is for identities, a sixteenth
-    /// for open incidents, another for origins, and a half of one for the lines of incidents.
+    /// A classifier of `workers` capture workers. Of the memory limit an eighth is for identities, another for what
+    /// sources did, a sixteenth for open incidents, another for origins, and a half of one for the lines of incidents.
     pub fn new(
         settings: &Settings,
         geo: Geo,
@@ -127,8 +128,8 @@ impl Classifier {
             reached: vec![None; workers],
             observed: Observed::default(),
             events_max: if keeps_events { usize::MAX } else { EVENTS_MAX },
-            behaviours: Behaviours::default(),
-            judged: Vec::new(),
+            behaviours: Behaviours::new(memory / 8, settings),
+            judged: Judged::default(),
             delta: Snapshot::default(),
         }
     }
@@ -170,6 +171,7 @@ impl Classifier {
         self.privacy.reload(settings.privacy.addresses, self.rules.prefixes);
         self.incidents.set_gap(settings.report.incident_gap_mins);
         self.lines.set_gap(settings.report.incident_gap_mins);
+        self.behaviours.reload(settings);
         if let Some(geo) = geo {
             self.geo = geo.within(self.memory / 16);
         }
@@ -182,11 +184,14 @@ impl Classifier {
 
     /// Counts one attempt.
     pub fn attempt(&mut self, mut attempt: Box<Attempt>) {
-        let is_new = self.seen.is_new(attempt.id, attempt.time);
+        let is_new = self.seen.sight(attempt.id, attempt.time) == Sighting::New;
         let who = self.who(&attempt);
         let host = attempt.http.as_ref().and_then(|http| http.hostname.as_deref());
-        let (site, site_counts) = self.rules.sites.site(attempt.server, host);
         let class = attempt.judgement.class;
+        let (site, site_counts) = match class.row().unit {
+            Unit::FloodSecond | Unit::Probe => self.rules.sites.target(attempt.server),
+            Unit::Login | Unit::Request => self.rules.sites.site(attempt.server, host),
+        };
         // A copy counts nothing, but the incident that it belongs to goes on: an earlier run may have counted it.
         let incident = (who.source, class, &site);
         let placed = self.incidents.place(incident, attempt.time, || campaign::of(&attempt));
@@ -232,23 +237,16 @@ impl Classifier {
         }
     }
 
-    /// The end of the records: every attempt gets its line.
-    pub fn finish(&mut self) {
-        let limit = self.events_max;
-        // Where capture only pauses, incidents may go on.
-        let stage = if limit == usize::MAX { Stage::End } else { Stage::Continues };
-        self.lines.finish(stage, &mut |event| self.delta.add_event(event, limit));
-    }
-
     /// Who sent it, from where, proven how well.
     fn who(&mut self, attempt: &Attempt) -> Who {
         let (client, grade) =
             self.rules.proxies.attribute(attempt.client.ip(), attempt.http.as_ref(), attempt.grade);
         let source = SourceKey::of(client);
-        let origin = if grade == Grade::X {
-            Arc::new(Origin::of_place(Place::Proxy))
-        } else {
-            self.geo.origin(source)
+        let origin = match grade {
+            Grade::X => Arc::new(Origin::of_place(Place::Proxy)),
+            // Nobody in particular: a flood from forged addresses.
+            _ if client.is_unspecified() => Arc::new(Origin::of_place(Place::Unknown)),
+            _ => self.geo.origin(source),
         };
         let sector = self.rules.home.sector(client, origin.place, grade);
         let (label, label_counts) = self.rules.home.label(client);
@@ -294,7 +292,9 @@ impl Classifier {
         self.delta.add_row(row, *sums);
         let day = SourceDay {
             day: Period::containing(PeriodKind::Day, attempt.time),
-            source: Some((SourceKey::of(who.written), SourcePrefix::of(who.client, self.rules.prefixes))),
+            // What nobody in particular did is in the remainder of sources.
+            source: (!who.client.is_unspecified())
+                .then(|| (SourceKey::of(who.written), SourcePrefix::of(who.client, self.rules.prefixes))),
             place: who.origin.place,
             asn: who.origin.asn,
             grade: who.grade,
@@ -313,24 +313,74 @@ impl Classifier {
         self.delta.add_source(day, &of_source);
     }
 
-    /// Takes what became of a first contact or of a credential.
+    /// Takes what became of a first contact or of a credential. What this run counted already is a copy.
     pub fn contact(&mut self, contact: &Contact) {
-        let mut judged = std::mem::take(&mut self.judged);
-        self.behaviours.contact(contact, &mut judged);
-        for attempt in judged.drain(..) {
-            self.attempt(attempt);
+        if self.seen.look(contact.id, contact.time) != Sighting::Again {
+            self.behaviours.push(contact.clone());
         }
-        self.judged = judged;
+        self.judge();
     }
 
     /// Takes one second of a flood.
     pub fn surge(&mut self, surge: &Surge) {
-        let mut judged = std::mem::take(&mut self.judged);
-        self.behaviours.surge(surge, &mut judged);
-        for attempt in judged.drain(..) {
+        self.behaviours.surge(surge, &mut self.judged);
+        self.judge();
+    }
+
+    /// The end of the records: judges what was held for the order of time, closes every window, and every attempt gets its line.
+    pub fn finish(&mut self) {
+        while let Some(contact) = self.behaviours.last() {
+            self.judge_one(&contact);
+        }
+        self.behaviours.finish(&mut self.judged);
+        self.count_judged();
+        let limit = self.events_max;
+        // Where capture only pauses, incidents may go on.
+        let stage = if limit == usize::MAX { Stage::End } else { Stage::Continues };
+        self.lines.finish(stage, &mut |event| self.delta.add_event(event, limit));
+    }
+
+    /// Judges the acts that all workers have passed. One worker alone is never behind itself.
+    fn judge(&mut self) {
+        let reached = match self.reached.as_slice() {
+            [one] => one.map_or(self.behaviours.newest(), |reached| reached.max(self.behaviours.newest())),
+            _ => self.delta.watermark,
+        };
+        while let Some(contact) = self.behaviours.next(reached) {
+            self.judge_one(&contact);
+        }
+        self.behaviours.progress(reached, &mut self.judged);
+        self.count_judged();
+    }
+
+    fn judge_one(&mut self, contact: &Contact) {
+        let http = contact.http.as_deref();
+        let (client, grade) = self.rules.proxies.attribute(contact.client.ip(), http, contact.grade);
+        let aim = Aim {
+            source: SourceKey::of(client),
+            site: match contact.act {
+                Act::Login(_) => {
+                    let host = http.and_then(|http| http.hostname.as_deref());
+                    self.rules.sites.site(contact.server, host).0
+                }
+                Act::Touched(_) => self.rules.sites.target(contact.server).0,
+            },
+            // What a proxy opens it opens for others; a credential that it passes on is the client's, where it names one.
+            is_proxy: match contact.act {
+                Act::Login(_) => grade == Grade::X,
+                Act::Touched(_) => self.rules.proxies.has(&contact.client.ip()),
+            },
+        };
+        self.behaviours.contact(contact, &aim, &mut self.judged);
+    }
+
+    fn count_judged(&mut self) {
+        self.delta.unjudged.add(std::mem::take(&mut self.judged.sums));
+        let mut attempts = std::mem::take(&mut self.judged.attempts);
+        for attempt in attempts.drain(..) {
             self.attempt(attempt);
         }
-        self.judged = judged;
+        self.judged.attempts = attempts;
     }
 
     /// Takes a worker's progress.
@@ -363,6 +413,7 @@ impl Classifier {
             let limit = self.events_max;
             self.lines.advance(watermark, &mut |event| self.delta.add_event(event, limit));
         }
+        self.judge();
     }
 
     /// Rows counted since the last snapshot.

@@ -26,7 +26,7 @@ pub fn line(event: &Event) -> String {
         "proto": attempt.transport.name(),
         "app_proto": attempt.app_proto,
         "flow_id": attempt.flow_id,
-        "community_id": if event.hidden { Value::Null } else { community_id(attempt).into() },
+        "community_id": if event.hidden || is_nobody { Value::Null } else { community_id(attempt).into() },
         "alert": alert(attempt),
         "gatewatch": own(event),
     });
@@ -94,6 +94,7 @@ fn own(event: &Event) -> Value {
         object.insert("second_country".into(), json!(second.code()));
     }
     if event.client != attempt.client.ip()
+        && !attempt.client.ip().is_unspecified()
         && let Some(object) = own.as_object_mut()
     {
         object.insert("peer_ip".into(), json!(attempt.client.ip()));

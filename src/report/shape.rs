@@ -297,6 +297,9 @@ pub struct Report {
     pub regimes: Vec<RegimeRow>,
     /// What was lost, by counter; every loss that the counters know, zeros included.
     pub losses: BTreeMap<String, u64>,
+    /// Acts that were watched and never made an attack: first contacts without an answer, refused logins, seconds of much
+    /// traffic. They are in no total.
+    pub not_judged: BTreeMap<String, u64>,
     /// The other counters of the packet path.
     pub counters: BTreeMap<String, u64>,
     /// Endpoints where a rule hits many clients that do nothing else: to be looked at, and excepted if they are honest.

@@ -384,6 +384,13 @@ fn foot(report: &Report, sealed: &Value, text: &mut Lines) {
     for (name, count) in lost {
         text.line(&format!("{} {:>20}", fit(name, NAME_WIDTH - 1), grouped(*count)));
     }
+    if report.not_judged.values().any(|count| *count > 0) {
+        text.title("Not judged: watched, and no attack");
+        for (name, count) in &report.not_judged {
+            let name = name.replace('_', " ");
+            text.line(&format!("{} {:>20}", fit(&name, NAME_WIDTH - 1), grouped(*count)));
+        }
+    }
     text.title("How it was made");
     for regime in &report.regimes {
         let changed = if regime.changed.is_empty() {

@@ -188,6 +188,7 @@ impl Writer {
         self.move_late(snapshot);
         let lengths = if self.setup.settings.events { self.append_events(snapshot)? } else { Vec::new() };
         let hour = self.clock.now().hour();
+        let unjudged = snapshot.unjudged.counters().map(|(name, count)| (hour, name, count));
         let conversations = reading::counters(snapshot);
         let mut extra = vec![
             (hour, summary::EVENTS, snapshot.events_shed),
@@ -203,6 +204,7 @@ impl Writer {
                 .any(|kind| self.closed_now.contains(&Period::containing(*kind, counted.start())));
             (if is_closed { hour } else { *counted }, name.as_str(), *value)
         }));
+        extra.extend(unjudged);
         self.store.add(snapshot, &lengths, &extra, self.setup.mode)?;
         // From here on it is counted: nothing may fail any more, or it would be given again.
         self.events.committed(lengths);

@@ -285,6 +285,43 @@ pub struct Incident {
     pub peak_per_minute: u64,
 }
 
+/// Acts that never made an attack, and what was lost while sources were watched.
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
+pub struct Unjudged {
+    /// First contacts without an answer.
+    pub contacts: u64,
+    /// Refused logins.
+    pub logins: u64,
+    /// Seconds of much traffic.
+    pub flood_seconds: u64,
+    /// Windows that were given up because a table was full.
+    pub windows_forgotten: u64,
+    /// Probes that were not counted because too many targets of one source are remembered already.
+    pub targets_shed: u64,
+}
+
+impl Unjudged {
+    /// Adds `other`.
+    pub const fn add(&mut self, other: Self) {
+        self.contacts = self.contacts.saturating_add(other.contacts);
+        self.logins = self.logins.saturating_add(other.logins);
+        self.flood_seconds = self.flood_seconds.saturating_add(other.flood_seconds);
+        self.windows_forgotten = self.windows_forgotten.saturating_add(other.windows_forgotten);
+        self.targets_shed = self.targets_shed.saturating_add(other.targets_shed);
+    }
+
+    /// The counters of the store, each with its value.
+    pub const fn counters(&self) -> [(&'static str, u64); 5] {
+        [
+            ("not_judged_contacts", self.contacts),
+            ("not_judged_logins", self.logins),
+            ("not_judged_flood_seconds", self.flood_seconds),
+            ("windows_forgotten", self.windows_forgotten),
+            ("targets_shed", self.targets_shed),
+        ]
+    }
+}
+
 /// Everything counted since the last snapshot. Snapshots add up: an unsent one merges into the next.
 #[derive(Clone, Debug, Default)]
 pub struct Snapshot {
@@ -324,6 +361,8 @@ pub struct Snapshot {
     pub late: u64,
     /// Attempts already counted once and recognised by their identity.
     pub duplicates: u64,
+    /// Acts that were judged by source and found no attack.
+    pub unjudged: Unjudged,
     /// Everything up to here is in this or an earlier snapshot, less the reply time-out.
     pub watermark: Timestamp,
 }
@@ -427,6 +466,10 @@ impl Snapshot {
 
     /// Whether nothing was counted.
     pub fn is_empty(&self) -> bool {
-        self.len() == 0 && self.ids.is_empty() && self.events_shed == 0 && self.duplicates == 0
+        self.len() == 0
+            && self.ids.is_empty()
+            && self.events_shed == 0
+            && self.duplicates == 0
+            && self.unjudged == Unjudged::default()
     }
 }
