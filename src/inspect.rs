@@ -215,7 +215,11 @@ impl Inspector {
             self.table
                 .visit(flow, now, |view, state| path.release(view, state, |awaited| awaited.due <= due));
         }
-        while let Some((_, flow)) = self.path.slow.pop_front_if(|(due, _)| *due <= now) {
+        while let Some((due, flow)) = self.path.slow.front().copied() {
+            if due > now {
+                break;
+            }
+            self.path.slow.pop_front();
             let path = &mut self.path;
             self.table.visit(flow, now, |view, state| path.look_again(view, state));
         }

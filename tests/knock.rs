@@ -43,15 +43,14 @@ fn end(address: &str, port: u16) -> SocketAddr {
 }
 
 impl Traffic {
+    /// A segment: its time, its ends, sequence and acknowledgement number and flags, its data.
     fn tcp(
         &mut self,
         at: u64,
         (from, to): (SocketAddr, SocketAddr),
-        numbers: (u32, u32),
-        flags: u8,
+        (seq, ack, flags): (u32, u32, u8),
         data: &[u8],
     ) {
-        let (seq, ack) = numbers;
         let packet =
             ip_packet(&Segment { from, to, seq, ack, flags, number: (seq ^ at as u32) as u16, data });
         self.0.push((BEGIN_SECS * SECOND + at, packet));
@@ -59,40 +58,40 @@ impl Traffic {
 
     /// A SYN, and the RST of a closed port.
     fn refused(&mut self, at: u64, client: SocketAddr, server: SocketAddr) {
-        self.tcp(at, (client, server), (7_000, 0), TcpFlags::SYN, b"");
-        self.tcp(at + 50, (server, client), (0, 7_001), TcpFlags::RST | TcpFlags::ACK, b"");
+        self.tcp(at, (client, server), (7_000, 0, TcpFlags::SYN), b"");
+        self.tcp(at + 50, (server, client), (0, 7_001, TcpFlags::RST | TcpFlags::ACK), b"");
     }
 
     /// A SYN that nobody answers.
     fn silent(&mut self, at: u64, client: SocketAddr, server: SocketAddr) {
-        self.tcp(at, (client, server), (7_000, 0), TcpFlags::SYN, b"");
+        self.tcp(at, (client, server), (7_000, 0, TcpFlags::SYN), b"");
     }
 
     /// A whole conversation: who speaks (true: the client), and what. A millisecond a packet.
     fn talk(&mut self, mut at: u64, client: SocketAddr, server: SocketAddr, lines: &[(bool, &str)]) {
         let (up, down) = ((client, server), (server, client));
         let (mut ours, mut theirs) = (1_000_u32, 9_000_u32);
-        self.tcp(at, up, (ours, 0), TcpFlags::SYN, b"");
-        self.tcp(at + 100, down, (theirs, ours + 1), TcpFlags::SYN | TcpFlags::ACK, b"");
+        self.tcp(at, up, (ours, 0, TcpFlags::SYN), b"");
+        self.tcp(at + 100, down, (theirs, ours + 1, TcpFlags::SYN | TcpFlags::ACK), b"");
         (ours, theirs) = (ours + 1, theirs + 1);
-        self.tcp(at + 200, up, (ours, theirs), TcpFlags::ACK, b"");
+        self.tcp(at + 200, up, (ours, theirs, TcpFlags::ACK), b"");
         for (from_client, line) in lines {
             at += 1_000;
             let flags = TcpFlags::ACK | TcpFlags::PSH;
             if *from_client {
-                self.tcp(at, up, (ours, theirs), flags, line.as_bytes());
+                self.tcp(at, up, (ours, theirs, flags), line.as_bytes());
                 ours += line.len() as u32;
-                self.tcp(at + 100, down, (theirs, ours), TcpFlags::ACK, b"");
+                self.tcp(at + 100, down, (theirs, ours, TcpFlags::ACK), b"");
             } else {
-                self.tcp(at, down, (theirs, ours), flags, line.as_bytes());
+                self.tcp(at, down, (theirs, ours, flags), line.as_bytes());
                 theirs += line.len() as u32;
-                self.tcp(at + 100, up, (ours, theirs), TcpFlags::ACK, b"");
+                self.tcp(at + 100, up, (ours, theirs, TcpFlags::ACK), b"");
             }
         }
         at += 1_000;
-        self.tcp(at, up, (ours, theirs), TcpFlags::FIN | TcpFlags::ACK, b"");
-        self.tcp(at + 100, down, (theirs, ours + 1), TcpFlags::FIN | TcpFlags::ACK, b"");
-        self.tcp(at + 200, up, (ours + 1, theirs + 1), TcpFlags::ACK, b"");
+        self.tcp(at, up, (ours, theirs, TcpFlags::FIN | TcpFlags::ACK), b"");
+        self.tcp(at + 100, down, (theirs, ours + 1, TcpFlags::FIN | TcpFlags::ACK), b"");
+        self.tcp(at + 200, up, (ours + 1, theirs + 1, TcpFlags::ACK), b"");
     }
 
     fn capture(mut self) -> Vec<u8> {
@@ -105,8 +104,14 @@ impl Traffic {
     }
 }
 
+/// The site of the plan, on every port.
 fn desk() -> Desk {
-    Desk::of(&Plan::parse(SITE_ALONE).expect("the plan"))
+    let desk = Desk::of(&Plan::parse(SITE_ALONE).expect("the plan"));
+    let settings = std::fs::read_to_string(desk.settings()).expect("settings");
+    let of_ports = |line: &&str| !line.starts_with("ports");
+    let every_port: Vec<&str> = settings.lines().filter(of_ports).collect();
+    std::fs::write(desk.settings(), every_port.join("\n")).expect("settings");
+    desk
 }
 
 /// Replays traffic; the day's report and the events. The folder verifies.
@@ -245,8 +250,8 @@ fn a_guesser_behind_a_trusted_proxy_is_told_apart_from_it_and_its_neighbours() {
     let trusting = settings.replace("[origin]\n", "[origin]\ntrusted_proxies = [\"203.0.113.200\"]\n");
     std::fs::write(desk.settings(), &trusting).expect("settings");
     assert!(trusting.contains("trusted_proxies"), "{settings}");
-    let post = |client: &str| {
-        let body = "username=admin&password=wrong";
+    let post = |client: &str, account: &str| {
+        let body = format!("username={account}&password=wrong");
         format!(
             "POST /login HTTP/1.1\r\nHost: www.town.example\r\nX-Forwarded-For: {client}\r\n\
              Content-Type: application/x-www-form-urlencoded\r\nContent-Length: {}\r\n\r\n{body}",
@@ -256,11 +261,11 @@ fn a_guesser_behind_a_trusted_proxy_is_told_apart_from_it_and_its_neighbours() {
     let refused = "HTTP/1.1 401 Unauthorized\r\nContent-Length: 0\r\n\r\n";
     let mut traffic = Traffic::default();
     for number in 0..20_u16 {
-        let guess = post(SCANNER);
+        let guess = post(SCANNER, "admin");
         let proxy = end("203.0.113.200", 43_000 + number);
         traffic.talk(u64::from(number) * SECOND, proxy, end(SITE, 80), &[(true, &guess), (false, refused)]);
         // Twenty other people, one mistake each, through the same proxy.
-        let person = post(&format!("9.9.9.{number}"));
+        let person = post(&format!("9.9.9.{number}"), &format!("person{number}"));
         let proxy = end("203.0.113.200", 44_000 + number);
         traffic.talk(u64::from(number) * SECOND, proxy, end(SITE, 80), &[(true, &person), (false, refused)]);
     }
@@ -280,7 +285,7 @@ fn a_flood_of_forged_sources_is_counted_by_the_second_and_names_nobody() {
         // 3,000 a second for 20 seconds, each from another address.
         let client =
             SocketAddr::new(Ipv4Addr::from(random | 0x0100_0000).into(), (random >> 16) as u16 | 1_024);
-        traffic.tcp(number * 1_000 / 3, (client, end(SITE, 80)), (random, 0), TcpFlags::SYN, b"");
+        traffic.tcp(number * 1_000 / 3, (client, end(SITE, 80)), (random, 0, TcpFlags::SYN), b"");
     }
     let (report, events) = replayed(&desk(), traffic);
     let unit = row(&report, "units", "flood_second");

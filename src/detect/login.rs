@@ -1,7 +1,7 @@
 //! Credentials in HTTP requests, and what the server made of them.
 //!
 //! A credential is an `Authorization` of a user and a password (RFC 7617, RFC 7616, NTLM's last message), a form or JSON object with
-//! one field named like a password, or a call of WordPress's XML-RPC that takes one. A first 401 is no refusal: nothing was presented.
+//! one field named like a password, or a call of `WordPress`'s XML-RPC that takes one. A first 401 is no refusal: nothing was presented.
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
@@ -12,7 +12,7 @@ use crate::detect::value::ValueKind;
 use crate::protocol::Reply;
 use crate::protocol::request::Request;
 
-/// Calls of one `system.multicall` that are counted. WordPress's own limit on a body lies near two thousand.
+/// Calls of one `system.multicall` that are counted. `WordPress`'s own limit on a body lies near two thousand.
 const CALLS_MAX: u16 = 2_000;
 /// Bytes kept of an account's name.
 const ACCOUNT_MAX_BYTES: usize = 128;
@@ -62,7 +62,7 @@ pub fn credential(request: &Request<'_>) -> Option<Credential> {
         Some(Credential { manner, account, path, count })
     };
     if let Some(value) = request.header("authorization")
-        && let Some(account) = of_header(value)
+        && let Some(Whose(account)) = of_header(value)
     {
         return found(Manner::Header, account, 1);
     }
@@ -74,32 +74,36 @@ pub fn credential(request: &Request<'_>) -> Option<Credential> {
         let count = u16::try_from(calls).unwrap_or(CALLS_MAX).min(CALLS_MAX);
         return if count > 0 { found(Manner::Rpc, None, count) } else { None };
     }
-    let account = of_fields(request)?;
+    let Whose(account) = of_fields(request)?;
     found(Manner::Form, account, 1)
 }
 
-/// `Some` for an `Authorization` that holds a credential, with the account where it can be read.
-fn of_header(value: &[u8]) -> Option<Option<Vec<u8>>> {
+/// Whose credential was found.
+#[derive(Debug)]
+struct Whose(Option<Vec<u8>>);
+
+/// The credential that an `Authorization` holds, with the account where it can be read.
+fn of_header(value: &[u8]) -> Option<Whose> {
     let space = memchr::memchr(b' ', value)?;
     let (scheme, rest) = value.split_at_checked(space)?;
     let rest = rest.trim_ascii();
     if scheme.eq_ignore_ascii_case(b"basic") {
         let decoded = STANDARD.decode(rest.get(..rest.len().min(1 << 10))?).ok()?;
         let colon = memchr::memchr(b':', &decoded)?;
-        return Some(decoded.get(..colon).map(account));
+        return Some(Whose(decoded.get(..colon).map(account)));
     }
     if scheme.eq_ignore_ascii_case(b"digest") {
         let start = memchr::memmem::find(rest, b"username=\"")? + b"username=\"".len();
         let name = rest.get(start..)?;
-        return Some(memchr::memchr(b'"', name).and_then(|end| name.get(..end)).map(account));
+        return Some(Whose(memchr::memchr(b'"', name).and_then(|end| name.get(..end)).map(account)));
     }
     // NTLM (MS-NLMP §2.2.1.3): of its three messages the last one presents. "NTLMSSP\0", then its number.
     let is_ntlm = scheme.eq_ignore_ascii_case(b"ntlm") || scheme.eq_ignore_ascii_case(b"negotiate");
-    (is_ntlm && rest.starts_with(b"TlRMTVNTUAAD")).then_some(None)
+    (is_ntlm && rest.starts_with(b"TlRMTVNTUAAD")).then_some(Whose(None))
 }
 
-/// `Some` for a body with exactly one field named like a password: two are a registration or a change of it.
-fn of_fields(request: &Request<'_>) -> Option<Option<Vec<u8>>> {
+/// The credential of a body with exactly one field named like a password: two are a registration or a change of it.
+fn of_fields(request: &Request<'_>) -> Option<Whose> {
     let holds = |name: &[u8]| contains_ignoring_case(request.body, name);
     if !holds(b"pass") && !holds(b"pwd") {
         return None;
@@ -116,7 +120,7 @@ fn of_fields(request: &Request<'_>) -> Option<Option<Vec<u8>>> {
             name_of_account = Some(account(value));
         }
     });
-    (secrets == 1).then_some(name_of_account)
+    (secrets == 1).then_some(Whose(name_of_account))
 }
 
 fn names_account(name: &[u8]) -> bool {
@@ -134,14 +138,13 @@ impl Credential {
     /// What the head of a reply says; `None` where it says nothing at all.
     pub fn fate(&self, reply: &Reply<'_>) -> Option<Fate> {
         match (self.manner, reply.status) {
-            (_, 401 | 403 | 429) => Some(Fate::Refused),
+            // An API says with 400 or 422 that what it was given is wrong.
+            (_, 401 | 403 | 429) | (Manner::Form, 400 | 422) => Some(Fate::Refused),
             (Manner::Header, 200..=399 | 404) => Some(Fate::Accepted),
             (Manner::Form, 300..=399) => {
                 let back = reply.location.is_some_and(|location| self.leads_back(location));
                 Some(if back { Fate::Refused } else { Fate::Accepted })
             }
-            // An API says with the status that what it was given is wrong.
-            (Manner::Form, 400 | 422) => Some(Fate::Refused),
             (Manner::Form | Manner::Rpc, 200) => Some(Fate::AskBody),
             _ => None,
         }

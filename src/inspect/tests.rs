@@ -7,7 +7,12 @@ use crate::testing::{Script, raw};
 
 /// Everything that a capture gives, in order of sending. A packet every ten milliseconds.
 fn records(packets: &[Vec<u8>]) -> Vec<Record> {
-    records_of(packets.iter().enumerate().map(|(number, packet)| (number as i64 * 10_000, packet.as_slice())))
+    records_of(
+        packets
+            .iter()
+            .enumerate()
+            .map(|(number, packet)| (number.cast_signed() as i64 * 10_000, packet.as_slice())),
+    )
 }
 
 /// The same with times in microseconds.
@@ -147,8 +152,8 @@ fn slow_clients(head: &[u8], bytes: usize) -> Vec<Record> {
             script = script.ask(&vec![b'x'; bytes]);
         }
         for (at, packet) in script.packets.into_iter().enumerate() {
-            let second = at.saturating_sub(begun - 1) as i64 * 5;
-            packets.push((second * 1_000_000 + number * 1_000 + at as i64, packet));
+            let second = at.saturating_sub(begun - 1).cast_signed() as i64 * 5;
+            packets.push((second * 1_000_000 + number * 1_000 + at.cast_signed() as i64, packet));
         }
     }
     packets.sort_by_key(|(time, _)| *time);

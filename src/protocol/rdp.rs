@@ -5,7 +5,7 @@
 //! Without it the password is typed into a picture, and nothing can be told.
 
 use crate::model::class::Class;
-use crate::model::progress::Counter;
+use crate::model::progress::{Counter, Reading};
 use crate::model::stream::{Chunk, Side};
 use crate::model::time::{MICROS_PER_SEC, Timestamp};
 use crate::protocol::found::{At, Login, Oddity};
@@ -187,6 +187,10 @@ enum Fate {
 }
 
 impl Parser for Rdp {
+    fn reading(&self) -> Reading {
+        Reading::Hidden
+    }
+
     fn data(&mut self, from: Side, chunk: &Chunk<'_>, sink: &mut dyn Sink) {
         let mut feed = Feed::of(chunk);
         if matches!(self.stage, Stage::Request | Stage::Settings) {

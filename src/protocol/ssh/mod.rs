@@ -6,7 +6,7 @@ mod logins;
 use md5::{Digest, Md5};
 
 use crate::model::marks::{Mark, MarkKind, hex};
-use crate::model::progress::Counter;
+use crate::model::progress::{Counter, Reading};
 use crate::model::stream::{Chunk, Side};
 use crate::protocol::messages::{Feed, Message, Messages, Size};
 use crate::protocol::ssh::lengths::{Offer, Sealing};
@@ -143,6 +143,10 @@ impl Ssh {
 }
 
 impl Parser for Ssh {
+    fn reading(&self) -> Reading {
+        Reading::Hidden
+    }
+
     fn data(&mut self, from: Side, chunk: &Chunk<'_>, sink: &mut dyn Sink) {
         let mut feed = Feed::of(chunk);
         if self.direction(from).stage != Stage::Sealed {

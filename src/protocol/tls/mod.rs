@@ -7,7 +7,7 @@ mod hello;
 
 use crate::model::class::Class;
 use crate::model::marks::{Mark, MarkKind};
-use crate::model::progress::Counter;
+use crate::model::progress::{Counter, Reading};
 use crate::model::stream::{Chunk, Side};
 use crate::protocol::found::{At, Oddity};
 use crate::protocol::messages::{Feed, Message, Messages, Size};
@@ -272,6 +272,10 @@ impl Tls {
 }
 
 impl Parser for Tls {
+    fn reading(&self) -> Reading {
+        Reading::Hidden
+    }
+
     fn data(&mut self, from: Side, chunk: &Chunk<'_>, sink: &mut dyn Sink) {
         let is_read = self.stage == Stage::Complete && self.version >= TLS_1_3 && self.data_bytes.is_none();
         if self.stage == Stage::Old || is_read {
