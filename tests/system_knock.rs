@@ -122,13 +122,14 @@ fn every_probed_port_is_counted_and_a_scan_is_a_handful_of_lines() {
 
 #[test]
 fn every_second_of_a_flood_is_counted_and_nobody_is_blamed_without_proof() {
-    let mut settings = String::from("[origin]\nhome = [\"CN\"]\n");
-    let mut addresses = String::new();
-    for (name, host) in VICTIMS {
-        settings += &format!("[[site]]\nname = \"{name}\"\naddresses = [\"203.0.113.{host}\"]\n");
-        addresses += &format!("ip addr add 203.0.113.{host}/24 dev eth0; ");
-    }
-    settings += "[[site]]\nname = \"www.town.example\"\naddresses = [\"203.0.113.10\"]\n";
+    let victims = VICTIMS.map(|(name, host)| (name, format!("203.0.113.{host}")));
+    let site =
+        |(name, address): &(&str, String)| format!("[[site]]\nname = {name:?}\naddresses = [{address:?}]\n");
+    let settings =
+        "[origin]\nhome = [\"CN\"]\n[[site]]\nname = \"www.town.example\"\naddresses = [\"203.0.113.10\"]\n";
+    let settings = settings.to_owned() + &victims.iter().map(site).collect::<String>();
+    let address = |(_, address): &(&str, String)| format!("ip addr add {address}/24 dev eth0; ");
+    let addresses: String = victims.iter().map(address).collect();
     // Answers to the forged go back through the gateway and end at the client, which is nobody of them.
     let prepare = [("server", addresses.as_str())];
     let Some((report, events)) = play("floods", &[WEB], &settings, &prepare) else { return };
