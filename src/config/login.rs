@@ -10,8 +10,8 @@ pub struct Login {
     pub web: Guessing<8, 15>,
     /// SSH.
     pub ssh: Guessing<6, 60>,
-    /// SMTP, IMAP, POP3.
-    pub mail: Guessing<6, 60>,
+    /// SMTP, IMAP, POP3. Mail programs try each password by two mechanisms: a person who mistypes three times is refused six.
+    pub mail: Guessing<8, 60>,
     /// FTP.
     pub ftp: Guessing<6, 60>,
     /// Telnet.

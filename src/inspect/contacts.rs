@@ -181,6 +181,8 @@ impl Path {
         let (source, destination) = (datagram.source, datagram.destination);
         self.hit(now, SurgeKind::Udp, (source.ip(), destination));
         self.answered(now, SurgeKind::Udp, source.ip());
+        // Who sends datagrams to closed ports is told so, a message each: that is no flood upon it.
+        self.answered(now, SurgeKind::Icmp, source.ip());
         if let Some(protocol) = Reflector::of_port(source.port())
             && is_answer(source.port(), destination.port(), datagram.payload)
         {

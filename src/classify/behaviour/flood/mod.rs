@@ -194,7 +194,7 @@ fn attempt(row: &FloodRow, second: &Second, average: f64) -> Box<crate::model::a
     let excerpt =
         format!("{} of {} {unit}, {average:.0} on average before", second.packets, second.kind.name());
     let reason = Reason { rule: row.id, excerpt: excerpt.into(), targets: Some(second.kind.name().into()) };
-    let id = identity(row, second);
+    let id = identity(second);
     let contact = Contact {
         id,
         time,
@@ -215,10 +215,12 @@ fn attempt(row: &FloodRow, second: &Second, average: f64) -> Box<crate::model::a
     attempt
 }
 
-/// Identity of a second of a flood: whom, what, when, and by whom where that is proven; not who saw it.
-fn identity(row: &FloodRow, second: &Second) -> AttemptId {
+/// Identity of a second of a flood: whom, when, and by whom where that is proven; not who saw it, nor what it was. A second in
+/// which one victim is flooded in several ways is one (contract, reading "One flood second"): the first row of the table that
+/// finds it names it.
+fn identity(second: &Second) -> AttemptId {
     let mut hash = Sha256::new();
-    hash.update(row.id.as_bytes());
+    hash.update(b"flood");
     hash.update(second.begin.to_be_bytes());
     for address in [Some(second.victim.ip()), second.source.map(|source| SourceKey::of(source).address())] {
         let bits = match address {

@@ -16,49 +16,19 @@ pub struct FloodRow {
     pub bounds: fn(&Settings) -> Bounds,
 }
 
-/// The detectors.
+/// The detectors, what tells most of a flood first: of several that find the same second the first one names it.
 pub const FLOODS: &[FloodRow] = &[
     FloodRow {
-        id: "flood.syn",
-        section: "flood.syn",
-        takes: |kind| kind == SurgeKind::Syn,
-        bounds: |flood| flood.syn.bounds(),
-    },
-    FloodRow {
-        id: "flood.ack",
-        section: "flood.ack",
-        takes: |kind| matches!(kind, SurgeKind::Ack | SurgeKind::Rst),
-        bounds: |flood| flood.ack.bounds(),
-    },
-    FloodRow {
-        id: "flood.udp",
-        section: "flood.udp",
-        takes: |kind| kind == SurgeKind::Udp,
-        bounds: |flood| flood.udp.bounds(),
-    },
-    FloodRow {
-        id: "flood.icmp",
-        section: "flood.icmp",
-        takes: |kind| kind == SurgeKind::Icmp,
-        bounds: |flood| flood.icmp.bounds(),
-    },
-    FloodRow {
-        id: "flood.fragment",
-        section: "flood.fragment",
-        takes: |kind| kind == SurgeKind::Fragment,
-        bounds: |flood| flood.fragment.bounds(),
+        id: "flood.reflector",
+        section: "flood.reflector",
+        takes: |kind| matches!(kind, SurgeKind::Reflector(_)),
+        bounds: |flood| flood.reflector.bounds(),
     },
     FloodRow {
         id: "flood.reflection",
         section: "flood.reflection",
         takes: |kind| matches!(kind, SurgeKind::Reflect(_) | SurgeKind::SynAck),
         bounds: |flood| flood.reflection.bounds(),
-    },
-    FloodRow {
-        id: "flood.reflector",
-        section: "flood.reflector",
-        takes: |kind| matches!(kind, SurgeKind::Reflector(_)),
-        bounds: |flood| flood.reflector.bounds(),
     },
     FloodRow {
         id: "flood.http",
@@ -73,12 +43,6 @@ pub const FLOODS: &[FloodRow] = &[
         bounds: |flood| flood.tls.bounds(),
     },
     FloodRow {
-        id: "flood.connect",
-        section: "flood.connect",
-        takes: |kind| kind == SurgeKind::Connect,
-        bounds: |flood| flood.connect.bounds(),
-    },
-    FloodRow {
         id: "flood.slow",
         section: "flood.slow",
         takes: SurgeKind::is_held,
@@ -88,5 +52,41 @@ pub const FLOODS: &[FloodRow] = &[
             factor: 1,
             sustained_secs: flood.slow.sustained_secs,
         },
+    },
+    FloodRow {
+        id: "flood.connect",
+        section: "flood.connect",
+        takes: |kind| kind == SurgeKind::Connect,
+        bounds: |flood| flood.connect.bounds(),
+    },
+    FloodRow {
+        id: "flood.syn",
+        section: "flood.syn",
+        takes: |kind| kind == SurgeKind::Syn,
+        bounds: |flood| flood.syn.bounds(),
+    },
+    FloodRow {
+        id: "flood.fragment",
+        section: "flood.fragment",
+        takes: |kind| kind == SurgeKind::Fragment,
+        bounds: |flood| flood.fragment.bounds(),
+    },
+    FloodRow {
+        id: "flood.ack",
+        section: "flood.ack",
+        takes: |kind| matches!(kind, SurgeKind::Ack | SurgeKind::Rst),
+        bounds: |flood| flood.ack.bounds(),
+    },
+    FloodRow {
+        id: "flood.icmp",
+        section: "flood.icmp",
+        takes: |kind| kind == SurgeKind::Icmp,
+        bounds: |flood| flood.icmp.bounds(),
+    },
+    FloodRow {
+        id: "flood.udp",
+        section: "flood.udp",
+        takes: |kind| kind == SurgeKind::Udp,
+        bounds: |flood| flood.udp.bounds(),
     },
 ];
