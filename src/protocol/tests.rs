@@ -73,7 +73,7 @@ fn every_row_has_a_name_of_its_own() {
 }
 
 /// Openings of servers and clients, and the one protocol that must take each.
-const OPENINGS: &[(&str, &[(Side, &[u8])])] = &[
+const OPENINGS: &[(&str, &script::Dialogue<'_>)] = &[
     ("http", &[(Side::Client, b"OPTIONS /sip:a HTTP/1.1\r\nHost: a\r\n\r\n")]),
     ("http", &[(Side::Client, b"OPTIONS * HTTP/1.0\r\n\r\n")]),
     ("http", &[(Side::Client, b"GET / HTTP/1.1\r\nHost: a\r\n\r\n")]),
