@@ -1,5 +1,5 @@
 //! Cost of one frame through decode, flow table and reassembly: a SYN of a source never seen (budget:
-//! 150 ns), and data of an open conversation.
+//! 150 ns), alone and with contacts and floods counted, and data of an open conversation.
 
 #![allow(
     missing_docs,
@@ -12,15 +12,24 @@
 
 mod support;
 
+use std::sync::Arc;
+
 use divan::Bencher;
 use divan::counter::ItemsCount;
+use gatewatch::capture::Sink;
+use gatewatch::config::Settings;
+use gatewatch::decode::transport::Segment;
 use gatewatch::decode::{Payload, decode};
+use gatewatch::detect::Detector;
+use gatewatch::handoff::{Outbox, WhenFull, channel};
+use gatewatch::inspect::{DetectorCell, Inspector, limits};
+use gatewatch::model::contact::Touched;
 use gatewatch::model::frame::{Frame, Link};
 use gatewatch::model::progress::Counters;
 use gatewatch::model::stream::{Chunk, Side};
 use gatewatch::model::time::Timestamp;
-use gatewatch::stream::table::{Limits, Table};
-use gatewatch::stream::{Consumer, View};
+use gatewatch::stream::table::{FLOW_BYTES, Limits, Table};
+use gatewatch::stream::{Consumer, Stall, View};
 
 fn main() {
     divan::main();
@@ -31,6 +40,11 @@ struct Nobody;
 
 impl Consumer for Nobody {
     type State = ();
+    fn touched(&mut self, _: &View, (): &mut (), how: Touched) {
+        divan::black_box(how);
+    }
+    fn stray(&mut self, _: Timestamp, _: &Segment<'_>) {}
+    fn stalled(&mut self, _: &View, (): &mut (), _: Stall) {}
     fn sender_of(&self, _: &[u8]) -> Option<Side> {
         None
     }
@@ -68,6 +82,52 @@ fn syn_of_a_new_source(bencher: Bencher<'_, '_>, flows_max: usize) {
             source = source.wrapping_add(0x9e37_79b1);
             bytes[26..30].copy_from_slice(&source.to_be_bytes());
             pass(&mut table, &mut counters, i64::from(source >> 20), &bytes);
+        }
+    });
+}
+
+/// A worker's whole packet path; whoever should read its records does not, so that each is built and refused.
+fn inspector() -> Inspector {
+    let detector = Detector::new(&Settings::default()).unwrap();
+    let (sender, receiver) = channel(1);
+    std::mem::forget(receiver);
+    let outbox = Outbox::new(sender, 0, WhenFull::DropNewest);
+    // As many conversations as above: a quarter of the limit is theirs.
+    let memory = 60_000 * 4 * FLOW_BYTES;
+    Inspector::new(limits(memory), Arc::new(DetectorCell::new(Arc::new(detector))), outbox)
+}
+
+fn send(inspector: &mut Inspector, time: i64, bytes: &[u8]) {
+    let length = bytes.len() as u32;
+    inspector.frame(&Frame { time: Timestamp(time), bytes, length, link: Link::Ethernet });
+}
+
+/// The same SYNs on the whole path, as a flood of one victim: counted, and told by no contact.
+#[divan::bench]
+fn syn_of_a_flood_on_the_whole_path(bencher: Bencher<'_, '_>) {
+    let mut inspector = inspector();
+    let mut bytes = support::ethernet(0, &support::tcp("198.51.100.2:4000", "203.0.113.10:80", 2, 7, &[]));
+    let mut number = 0_u32;
+    bencher.counter(ItemsCount::new(FRAMES)).bench_local(|| {
+        for _ in 0..FRAMES {
+            number = number.wrapping_add(1);
+            bytes[26..30].copy_from_slice(&number.wrapping_mul(0x9e37_79b1).to_be_bytes());
+            send(&mut inspector, i64::from(number), &bytes);
+        }
+    });
+}
+
+/// SYNs of one source to a host each, as a sweep: each is told as a contact when it is given up.
+#[divan::bench]
+fn syn_of_a_sweep_on_the_whole_path(bencher: Bencher<'_, '_>) {
+    let mut inspector = inspector();
+    let mut bytes = support::ethernet(0, &support::tcp("198.51.100.2:4000", "203.0.113.10:80", 2, 7, &[]));
+    let mut number = 0_u32;
+    bencher.counter(ItemsCount::new(FRAMES)).bench_local(|| {
+        for _ in 0..FRAMES {
+            number = number.wrapping_add(1);
+            bytes[30..34].copy_from_slice(&number.wrapping_mul(0x9e37_79b1).to_be_bytes());
+            send(&mut inspector, i64::from(number), &bytes);
         }
     });
 }

@@ -28,6 +28,7 @@ pub mod model;
 pub mod protocol;
 pub mod report;
 pub mod stream;
+pub mod surge;
 pub mod tally;
 #[cfg(test)]
 mod testing;

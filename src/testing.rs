@@ -30,8 +30,32 @@ pub fn tcp(
     header.set_acknowledgement(numbers.1);
     header.set_data_offset(5);
     header.set_flags(flags);
+    header.set_window(64_240);
     header.set_payload(data);
     ip(source.ip(), destination.ip(), 6, &segment)
+}
+
+/// A UDP datagram as an IP packet without a link header.
+pub fn udp(source: SocketAddr, destination: SocketAddr, data: &[u8]) -> Vec<u8> {
+    let length = (8 + data.len()) as u16;
+    let ports = [source.port(), destination.port(), length, 0].map(u16::to_be_bytes).concat();
+    ip(source.ip(), destination.ip(), 17, &[&ports, data].concat())
+}
+
+/// An ICMP message of the version of its addresses: type and code, the second word, what follows.
+pub fn icmp(source: IpAddr, destination: IpAddr, kind: (u8, u8), word: u32, data: &[u8]) -> Vec<u8> {
+    let protocol = if source.is_ipv4() { 1 } else { 58 };
+    let message = [&[kind.0, kind.1, 0, 0], &word.to_be_bytes()[..], data].concat();
+    ip(source, destination, protocol, &message)
+}
+
+/// An ICMP error of `router` about an IP packet, sent to the packet's sender.
+pub fn quoting(router: IpAddr, kind: (u8, u8), packet: &[u8]) -> Vec<u8> {
+    let sender = match router {
+        IpAddr::V4(_) => IpAddr::from(*packet[12..].first_chunk::<4>().unwrap()),
+        IpAddr::V6(_) => IpAddr::from(*packet[8..].first_chunk::<16>().unwrap()),
+    };
+    icmp(router, sender, kind, 0, packet)
 }
 
 /// An IP packet without options.

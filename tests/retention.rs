@@ -71,7 +71,10 @@ impl Run {
         let mut counters = Counters::default();
         counters.add(Counter::FramesReceived, 1);
         let observed = Some((now.plus_micros(-30_000_000), now));
-        self.classifier.progress(0, &Progress { now, observed, stepped: false, hour: now.hour(), counters });
+        self.classifier.progress(
+            0,
+            &Progress { now, observed, stepped: false, hour: now.hour(), counters, served: Vec::new() },
+        );
         let mut snapshot = self.classifier.take_snapshot();
         self.writer.record(&mut snapshot).unwrap();
         self.writer.settle().unwrap();

@@ -34,8 +34,17 @@ use support::generator::schedule::Schedule;
 use support::sensor::run;
 
 /// Every link type that decode tells apart, and one it does not know.
-const LINKS: [Link; 7] =
-    [Link::Ethernet, Link::Null, Link::Loop, Link::RawIp, Link::LinuxSll, Link::LinuxSll2, Link::Unread(147)];
+const LINKS: [Link; 9] = [
+    Link::Ethernet,
+    Link::Null,
+    Link::Loop,
+    Link::RawIp,
+    Link::Ppp,
+    Link::CiscoHdlc,
+    Link::LinuxSll,
+    Link::LinuxSll2,
+    Link::Unread(147),
+];
 
 /// Sends frames down the packet path and gives back its counters and the number of attempts.
 fn inspect(frames: &[(Link, Vec<u8>)]) -> (Counters, u64) {
@@ -65,7 +74,7 @@ fn assert_books(frames: &[(Link, Vec<u8>)]) {
     let (counters, attempts) = inspect(frames);
     assert_eq!(counters.value(Counter::FramesReceived), frames.len() as u64);
     assert_eq!(counters.outcomes(), frames.len() as u64, "every frame has exactly one outcome: {counters:?}");
-    assert!(attempts <= counters.value(Counter::HttpRequests));
+    assert!(attempts <= counters.value(Counter::HttpRequests) + counters.value(Counter::MessagesAttack));
 }
 
 /// Frames of real conversations, attacks among them.

@@ -238,6 +238,7 @@ impl Classify {
                 }
             }
         }
+        self.classifier.finish();
         let last = Box::new(self.classifier.take_snapshot());
         // The reporter only goes after this sender is dropped.
         let _ = self.to_report.send(Message::Snapshot(last));

@@ -6,7 +6,9 @@
 
 use sha2::{Digest, Sha256};
 
+use crate::classify::behaviour::act::TARGETS_PLACE;
 use crate::model::attempt::Attempt;
+use crate::model::marks::MarkKind;
 use crate::tally::{Campaign, CampaignId};
 
 /// Bytes of each text that describes a campaign.
@@ -18,8 +20,20 @@ const RANDOM_MIN: usize = 8;
 pub fn of(attempt: &Attempt) -> Campaign {
     let evidence = attempt.judgement.evidence.first();
     let agent = attempt.http.as_ref().and_then(|http| http.user_agent.as_deref());
-    let client = skeleton(agent.unwrap_or(attempt.app_proto));
-    let payload = evidence.map_or_else(String::new, |evidence| skeleton(&evidence.excerpt));
+    let mark =
+        || [MarkKind::Agent, MarkKind::Hassh, MarkKind::Ja4].iter().find_map(|kind| attempt.marks.of(*kind));
+    let client = match (agent, mark()) {
+        (Some(said), _) => skeleton(said),
+        // Fingerprints are told as they are: a skeleton would leave nothing of them.
+        (None, Some(mark)) => mark.to_owned(),
+        (None, None) => skeleton(attempt.app_proto),
+    };
+    // What a scan is after tells it; the numbers of what was found there do not.
+    let targets = attempt.judgement.evidence.iter().find(|evidence| &*evidence.place == TARGETS_PLACE);
+    let payload = match targets {
+        Some(targets) => targets.excerpt.to_string(),
+        None => evidence.map_or_else(String::new, |evidence| skeleton(&evidence.excerpt)),
+    };
     let rule = evidence.map_or_else(|| "".into(), |evidence| evidence.rule.clone());
     let mut hash = Sha256::new();
     for part in [attempt.judgement.class.id(), &*rule, &client, &payload] {

@@ -3,21 +3,23 @@
 use std::net::IpAddr;
 use std::sync::Arc;
 
-use crate::classify::behaviour::Behaviours;
+use crate::classify::behaviour::{Aim, Behaviours, Judged};
 use crate::classify::campaign;
 use crate::classify::client::Proxies;
 use crate::classify::database::DatabaseInfo;
 use crate::classify::doubt::Doubts;
 use crate::classify::geo::Geo;
 use crate::classify::incident::{Incidents, Placed};
+use crate::classify::lines::Lines;
 use crate::classify::observed::Observed;
 use crate::classify::privacy::Anonymiser;
 use crate::classify::sector::Home;
-use crate::classify::seen::Seen;
+use crate::classify::seen::{Seen, Sighting};
 use crate::classify::site::{Fallback, Sites};
 use crate::config::Settings;
 use crate::model::attempt::{Attempt, AttemptId};
-use crate::model::contact::{Contact, Surge};
+use crate::model::class::Unit;
+use crate::model::contact::{Act, Contact, Surge};
 use crate::model::grade::Grade;
 use crate::model::origin::Origin;
 use crate::model::period::{Period, PeriodKind};
@@ -26,10 +28,11 @@ use crate::model::progress::Progress;
 use crate::model::pseudonym::MonthKey;
 use crate::model::time::Timestamp;
 use crate::tally::{
-    CampaignId, Event, FRAMES_MAX, FrameKey, OpenIncident, Snapshot, SourceDay, SourceSums, Sums, TallyKey,
+    CampaignId, Event, FRAMES_MAX, FrameKey, OpenIncident, Snapshot, SourceDay, SourceSums, Stage, Sums,
+    TallyKey,
 };
 
-/// Event lines buffered between two snapshots; beyond it they are shed and counted, never the counts.
+/// Event lines buffered between two snapshots of a live capture; beyond it they are shed and counted, never the counts.
 const EVENTS_MAX: usize = 16_384;
 
 /// What depends on the settings.
@@ -50,16 +53,17 @@ pub struct Classifier {
     seen: Seen,
     incidents: Incidents,
     doubts: Doubts,
+    lines: Lines,
     privacy: Anonymiser,
     /// How far each worker is.
     reached: Vec<Option<Timestamp>>,
     /// The time that was counted as observed.
     observed: Observed,
-    /// Whether event lines wait for the reporter (replay) instead of being shed.
-    keeps_events: bool,
+    /// Event lines buffered between two snapshots: in a replay all, for they wait for the reporter instead of being shed.
+    events_max: usize,
     behaviours: Behaviours,
     /// Acts just judged: kept for its room.
-    judged: Vec<Box<Attempt>>,
+    judged: Judged,
     delta: Snapshot,
 }
 
@@ -97,8 +101,8 @@ impl Rules {
 }
 
 impl Classifier {
-    /// A classifier of `workers` capture workers. Of the memory limit an eighth is for identities, a sixteenth
-    /// for open incidents and another for origins.
+    /// A classifier of `workers` capture workers. Of the memory limit an eighth is for identities, another for what
+    /// sources did, a sixteenth for open incidents, another for origins, and a half of one for the lines of incidents.
     pub fn new(
         settings: &Settings,
         geo: Geo,
@@ -115,6 +119,7 @@ impl Classifier {
             seen: Seen::new(memory / 8),
             incidents: Incidents::new(memory / 16, settings.report.incident_gap_mins),
             doubts: Doubts::default(),
+            lines: Lines::new(memory / 32, settings.report.incident_gap_mins),
             privacy: Anonymiser::new(
                 settings.privacy.addresses,
                 (settings.origin.prefix_v4, settings.origin.prefix_v6),
@@ -122,9 +127,9 @@ impl Classifier {
             ),
             reached: vec![None; workers],
             observed: Observed::default(),
-            keeps_events,
-            behaviours: Behaviours::default(),
-            judged: Vec::new(),
+            events_max: if keeps_events { usize::MAX } else { EVENTS_MAX },
+            behaviours: Behaviours::new(memory / 8, settings),
+            judged: Judged::default(),
             delta: Snapshot::default(),
         }
     }
@@ -165,6 +170,8 @@ impl Classifier {
         self.rules = Rules::new(settings, &self.fallback);
         self.privacy.reload(settings.privacy.addresses, self.rules.prefixes);
         self.incidents.set_gap(settings.report.incident_gap_mins);
+        self.lines.set_gap(settings.report.incident_gap_mins);
+        self.behaviours.reload(settings);
         if let Some(geo) = geo {
             self.geo = geo.within(self.memory / 16);
         }
@@ -177,11 +184,14 @@ impl Classifier {
 
     /// Counts one attempt.
     pub fn attempt(&mut self, mut attempt: Box<Attempt>) {
-        let is_new = self.seen.is_new(attempt.id, attempt.time);
+        let is_new = self.seen.sight(attempt.id, attempt.time) == Sighting::New;
         let who = self.who(&attempt);
         let host = attempt.http.as_ref().and_then(|http| http.hostname.as_deref());
-        let (site, site_counts) = self.rules.sites.site(attempt.server, host);
         let class = attempt.judgement.class;
+        let (site, site_counts) = match class.row().unit {
+            Unit::FloodSecond | Unit::Probe => self.rules.sites.target(attempt.server),
+            Unit::Login | Unit::Request => self.rules.sites.site(attempt.server, host),
+        };
         // A copy counts nothing, but the incident that it belongs to goes on: an earlier run may have counted it.
         let incident = (who.source, class, &site);
         let placed = self.incidents.place(incident, attempt.time, || campaign::of(&attempt));
@@ -190,6 +200,7 @@ impl Classifier {
             return;
         }
         self.delta.add_id(attempt.id, attempt.time.secs());
+        let stage = if matches!(placed, Placed::Begins(_)) { Stage::Begin } else { Stage::Continues };
         let counted = Counted {
             headline: class.in_headline() && site_counts && who.label_counts && who.grade.is_proven(),
             sums: Sums {
@@ -205,14 +216,24 @@ impl Classifier {
         self.add(&attempt, &who, &counted);
         self.doubts.note(&attempt, who.source, &site, &mut self.delta);
         self.delta.pseudonym_month = self.privacy.month();
-        if self.keeps_events || self.delta.events.len() < EVENTS_MAX {
-            let mut origin = Origin::clone(&who.origin);
-            self.privacy.hide(&mut attempt, who.client, &mut origin);
-            let hidden = !self.privacy.is_open();
-            let event = Event { attempt, client: who.written, hidden, grade: who.grade, site, origin };
-            self.delta.events.push(event);
+        let mut origin = Origin::clone(&who.origin);
+        self.privacy.hide(&mut attempt, who.client, &mut origin);
+        let event = Event {
+            attempt,
+            client: who.written,
+            hidden: !self.privacy.is_open(),
+            grade: who.grade,
+            site: Arc::clone(&site),
+            origin,
+            represented: 1,
+            incident: None,
+        };
+        let limit = self.events_max;
+        let mut tell = |event| self.delta.add_event(event, limit);
+        if class.is_web() {
+            tell(event);
         } else {
-            self.delta.events_shed += 1;
+            self.lines.note((who.source, class, site, who.grade), stage, event, &mut tell);
         }
     }
 
@@ -221,10 +242,11 @@ impl Classifier {
         let (client, grade) =
             self.rules.proxies.attribute(attempt.client.ip(), attempt.http.as_ref(), attempt.grade);
         let source = SourceKey::of(client);
-        let origin = if grade == Grade::X {
-            Arc::new(Origin::of_place(Place::Proxy))
-        } else {
-            self.geo.origin(source)
+        let origin = match grade {
+            Grade::X => Arc::new(Origin::of_place(Place::Proxy)),
+            // Nobody in particular: a flood from forged addresses.
+            _ if client.is_unspecified() => Arc::new(Origin::of_place(Place::Unknown)),
+            _ => self.geo.origin(source),
         };
         let sector = self.rules.home.sector(client, origin.place, grade);
         let (label, label_counts) = self.rules.home.label(client);
@@ -270,7 +292,9 @@ impl Classifier {
         self.delta.add_row(row, *sums);
         let day = SourceDay {
             day: Period::containing(PeriodKind::Day, attempt.time),
-            source: Some((SourceKey::of(who.written), SourcePrefix::of(who.client, self.rules.prefixes))),
+            // What nobody in particular did is in the remainder of sources.
+            source: (!who.client.is_unspecified())
+                .then(|| (SourceKey::of(who.written), SourcePrefix::of(who.client, self.rules.prefixes))),
             place: who.origin.place,
             asn: who.origin.asn,
             grade: who.grade,
@@ -289,24 +313,74 @@ impl Classifier {
         self.delta.add_source(day, &of_source);
     }
 
-    /// Takes what became of a first contact or of a credential.
+    /// Takes what became of a first contact or of a credential. What this run counted already is a copy.
     pub fn contact(&mut self, contact: &Contact) {
-        let mut judged = std::mem::take(&mut self.judged);
-        self.behaviours.contact(contact, &mut judged);
-        for attempt in judged.drain(..) {
-            self.attempt(attempt);
+        if self.seen.look(contact.id, contact.time) != Sighting::Again {
+            self.behaviours.push(contact.clone());
         }
-        self.judged = judged;
+        self.judge();
     }
 
     /// Takes one second of a flood.
     pub fn surge(&mut self, surge: &Surge) {
-        let mut judged = std::mem::take(&mut self.judged);
-        self.behaviours.surge(surge, &mut judged);
-        for attempt in judged.drain(..) {
+        self.behaviours.surge(surge, &mut self.judged);
+        self.judge();
+    }
+
+    /// The end of the records: judges what was held for the order of time, closes every window, and every attempt gets its line.
+    pub fn finish(&mut self) {
+        while let Some(contact) = self.behaviours.last() {
+            self.judge_one(&contact);
+        }
+        self.behaviours.finish(&mut self.judged);
+        self.count_judged();
+        let limit = self.events_max;
+        // Where capture only pauses, incidents may go on.
+        let stage = if limit == usize::MAX { Stage::End } else { Stage::Continues };
+        self.lines.finish(stage, &mut |event| self.delta.add_event(event, limit));
+    }
+
+    /// Judges the acts that all workers have passed. One worker alone is never behind itself.
+    fn judge(&mut self) {
+        let reached = match self.reached.as_slice() {
+            [one] => one.map_or(self.behaviours.newest(), |reached| reached.max(self.behaviours.newest())),
+            _ => self.delta.watermark,
+        };
+        while let Some(contact) = self.behaviours.next(reached) {
+            self.judge_one(&contact);
+        }
+        self.behaviours.progress(reached, &mut self.judged);
+        self.count_judged();
+    }
+
+    fn judge_one(&mut self, contact: &Contact) {
+        let http = contact.http.as_deref();
+        let (client, grade) = self.rules.proxies.attribute(contact.client.ip(), http, contact.grade);
+        let aim = Aim {
+            source: SourceKey::of(client),
+            site: match contact.act {
+                Act::Login(_) => {
+                    let host = http.and_then(|http| http.hostname.as_deref());
+                    self.rules.sites.site(contact.server, host).0
+                }
+                Act::Touched(_) => self.rules.sites.target(contact.server).0,
+            },
+            // What a proxy opens it opens for others; a credential that it passes on is the client's, where it names one.
+            is_proxy: match contact.act {
+                Act::Login(_) => grade == Grade::X,
+                Act::Touched(_) => self.rules.proxies.has(&contact.client.ip()),
+            },
+        };
+        self.behaviours.contact(contact, &aim, &mut self.judged);
+    }
+
+    fn count_judged(&mut self) {
+        self.delta.unjudged.add(std::mem::take(&mut self.judged.sums));
+        let mut attempts = std::mem::take(&mut self.judged.attempts);
+        for attempt in attempts.drain(..) {
             self.attempt(attempt);
         }
-        self.judged = judged;
+        self.judged.attempts = attempts;
     }
 
     /// Takes a worker's progress.
@@ -325,11 +399,21 @@ impl Classifier {
         if !progress.counters.is_empty() {
             self.delta.add_counters(progress.hour, &progress.counters);
         }
+        for (server, counts) in &progress.served {
+            let (site, _) = self.rules.sites.site(*server, None);
+            let known = self.delta.conversations.entry((progress.hour, site)).or_default();
+            for (known, more) in known.iter_mut().zip(counts) {
+                *known += more;
+            }
+        }
         if let Some(slowest) = self.reached.iter().copied().collect::<Option<Vec<_>>>()
             && let Some(watermark) = slowest.into_iter().min()
         {
             self.delta.watermark = watermark;
+            let limit = self.events_max;
+            self.lines.advance(watermark, &mut |event| self.delta.add_event(event, limit));
         }
+        self.judge();
     }
 
     /// Rows counted since the last snapshot.
@@ -340,7 +424,8 @@ impl Classifier {
     /// Gives out what was counted since the last snapshot.
     pub fn take_snapshot(&mut self) -> Snapshot {
         let watermark = self.delta.watermark;
-        let snapshot = std::mem::take(&mut self.delta);
+        let mut snapshot = std::mem::take(&mut self.delta);
+        snapshot.untold = self.lines.untold();
         self.delta.watermark = watermark;
         snapshot
     }

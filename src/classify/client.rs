@@ -43,7 +43,8 @@ impl Proxies {
         self.naming.iter().find(|(network, _)| network.contains(address)).map(|(_, header)| header.as_str())
     }
 
-    fn has(&self, address: &IpAddr) -> bool {
+    /// Whether it is the address of a trusted proxy: many clients stand behind it.
+    pub fn has(&self, address: &IpAddr) -> bool {
         self.listing.iter().any(|network| network.contains(address)) || self.header_of(address).is_some()
     }
 

@@ -13,6 +13,7 @@ pub mod doubt;
 pub mod geo;
 pub mod incident;
 pub mod infrastructure;
+pub mod lines;
 pub mod observed;
 pub mod privacy;
 pub mod record;

@@ -15,6 +15,10 @@ pub const OTHER_SITES: &str = "(other sites)";
 /// Responders of a replay that get a row of their own.
 const RESPONDERS_MAX: usize = 1_024;
 
+/// Addresses of a replay that get a row of their own because they were probed; they need not exist, and must not take
+/// the rows of those that answer.
+const PROBED_MAX: usize = 256;
+
 /// What is a site where the settings name none.
 #[derive(Clone, Debug)]
 pub enum Fallback {
@@ -30,6 +34,8 @@ pub struct Sites {
     list: Vec<(Site, Arc<str>)>,
     fallback: Fallback,
     names: HashMap<IpAddr, Arc<str>>,
+    /// How many of the names were given to addresses that were only probed.
+    probed: usize,
     not_a_site: Arc<str>,
     others: Arc<str>,
 }
@@ -41,6 +47,7 @@ impl Sites {
             list: sites.iter().map(|site| (site.clone(), site.name.as_str().into())).collect(),
             fallback,
             names: HashMap::new(),
+            probed: 0,
             not_a_site: NOT_A_SITE.into(),
             others: OTHER_SITES.into(),
         }
@@ -67,6 +74,19 @@ impl Sites {
                 None => (format!("{}, no site named", server.ip()).into(), true),
             },
         }
+    }
+
+    /// The same for a target that may not have answered.
+    pub fn target(&mut self, server: SocketAddr) -> (Arc<str>, bool) {
+        let is_named = || self.names.contains_key(&server.ip());
+        if !self.list.is_empty() || matches!(self.fallback, Fallback::Own(_)) || is_named() {
+            return self.site(server, None);
+        }
+        if self.probed >= PROBED_MAX {
+            return (Arc::clone(&self.others), true);
+        }
+        self.probed += 1;
+        self.by_address(server.ip())
     }
 
     fn by_address(&mut self, address: IpAddr) -> (Arc<str>, bool) {
@@ -137,6 +157,18 @@ mod tests {
             assert_eq!(&*name == OTHER_SITES, n >= 1_024);
         }
         assert_eq!(name(&mut sites, "0.0.0.5:80", None).0, "0.0.0.5");
+    }
+
+    #[test]
+    fn addresses_that_were_only_probed_take_few_of_the_rows() {
+        let mut sites = Sites::new(&[], Fallback::Responders);
+        for n in 0..1_000_u32 {
+            let server = SocketAddr::new(IpAddr::from(n.to_be_bytes()), 80);
+            assert_eq!(&*sites.target(server).0 == OTHER_SITES, n >= 256);
+        }
+        assert_eq!(name(&mut sites, "0.0.3.5:80", None).0, "0.0.3.5", "one that answers has its row");
+        let probed = sites.target("0.0.3.5:1".parse().unwrap());
+        assert_eq!(&*probed.0, "0.0.3.5", "and keeps it when it is probed");
     }
 
     #[test]

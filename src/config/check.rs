@@ -4,7 +4,10 @@ use std::collections::BTreeSet;
 use std::fmt::Display;
 
 use crate::config::Settings;
+use crate::config::flood::Flood;
+use crate::config::login::Login;
 use crate::config::origin::NAMING_HEADERS_MAX;
+use crate::config::scan::Scan;
 use crate::config::size::Size;
 use crate::model::origin::Infrastructure;
 use crate::model::period::PeriodKind;
@@ -26,6 +29,9 @@ pub fn check(settings: &Settings) -> Vec<(String, String)> {
     report(settings, &mut found);
     sites(settings, &mut found);
     origin(settings, &mut found);
+    scan(&settings.scan, &mut found);
+    login(&settings.login, &mut found);
+    flood(&settings.flood, &mut found);
     found.0
 }
 
@@ -176,6 +182,83 @@ fn origin(settings: &Settings, found: &mut Found) {
     }
 }
 
+/// The longest window: what is kept of a source is forgotten after a day.
+const WINDOW_MAX_SECS: u32 = 86_400;
+/// The most acts that a threshold may ask for: so many of one source are kept while it is not judged, and some are spare.
+const ACTS_MAX: u32 = 48;
+/// The most sources or targets that a threshold upon many sources may ask for.
+const CROWD_MAX: u32 = 1_000;
+
+fn scan(scan: &Scan, found: &mut Found) {
+    found.range("scan.net_failures_min", scan.net_failures_min, 3, 40);
+    for (name, window, targets, least) in [
+        ("vertical", scan.vertical.window_secs, scan.vertical.targets_min, 3),
+        ("horizontal", scan.horizontal.window_secs, scan.horizontal.targets_min, 2),
+        ("slow", scan.slow.window_secs, scan.slow.targets_min, 5),
+        ("stealth", scan.stealth.window_secs, scan.stealth.targets_min, 2),
+        ("udp", scan.udp.window_secs, scan.udp.targets_min, 2),
+        ("icmp_sweep", scan.icmp_sweep.window_secs, scan.icmp_sweep.targets_min, 2),
+    ] {
+        found.range(&format!("scan.{name}.window_secs"), window, 1, WINDOW_MAX_SECS);
+        found.range(&format!("scan.{name}.targets_min"), targets, least, ACTS_MAX);
+    }
+    found.range("scan.vertical.burst_min", scan.vertical.burst_min, 3, ACTS_MAX);
+    found.range("scan.vertical.burst_secs", scan.vertical.burst_secs, 1, 3_600);
+    let share = scan.slow.answered_max;
+    if !(0.0..=1.0).contains(&share) {
+        found.add("scan.slow.answered_max", format!("{share}: 0 to 1 is allowed"));
+    }
+    found.range("scan.distributed.window_secs", scan.distributed.window_secs, 1, WINDOW_MAX_SECS);
+    found.range("scan.distributed.sources_min", scan.distributed.sources_min, 5, CROWD_MAX);
+    found.range("scan.distributed.targets_min", scan.distributed.targets_min, 5, CROWD_MAX);
+}
+
+fn login(login: &Login, found: &mut Found) {
+    for (name, guessing) in [
+        ("web", login.web.bucket()),
+        ("ssh", login.ssh.bucket()),
+        ("mail", login.mail.bucket()),
+        ("ftp", login.ftp.bucket()),
+        ("telnet", login.telnet.bucket()),
+        ("remote", login.remote.bucket()),
+        ("db", login.db.bucket()),
+        ("voip", login.voip.bucket()),
+    ] {
+        found.range(&format!("login.{name}.refusals_min"), guessing.refusals_min, 2, ACTS_MAX);
+        found.range(&format!("login.{name}.leak_secs"), guessing.leak_secs, 1, 3_600);
+    }
+    found.range("login.slow.refusals_min", login.slow.refusals_min, 2, ACTS_MAX);
+    found.range("login.slow.window_secs", login.slow.window_secs, 1, WINDOW_MAX_SECS);
+    found.range("login.spraying.accounts_min", login.spraying.accounts_min, 2, ACTS_MAX);
+    found.range("login.spraying.window_secs", login.spraying.window_secs, 1, WINDOW_MAX_SECS);
+    found.range("login.distributed.sources_min", login.distributed.sources_min, 3, CROWD_MAX);
+    found.range("login.distributed.window_secs", login.distributed.window_secs, 1, WINDOW_MAX_SECS);
+    found.range("login.stuffing.sources_min", login.stuffing.sources_min, 5, CROWD_MAX);
+    found.range("login.stuffing.window_secs", login.stuffing.window_secs, 1, WINDOW_MAX_SECS);
+    found.range("login.stuffing.factor", login.stuffing.factor, 1, 1_000);
+}
+
+fn flood(flood: &Flood, found: &mut Found) {
+    for (name, limit) in [
+        ("syn", flood.syn.bounds()),
+        ("ack", flood.ack.bounds()),
+        ("udp", flood.udp.bounds()),
+        ("icmp", flood.icmp.bounds()),
+        ("fragment", flood.fragment.bounds()),
+        ("reflection", flood.reflection.bounds()),
+        ("reflector", flood.reflector.bounds()),
+        ("http", flood.http.bounds()),
+        ("tls", flood.tls.bounds()),
+        ("connect", flood.connect.bounds()),
+    ] {
+        found.range(&format!("flood.{name}.per_second_min"), limit.per_second_min, 10, 100_000_000);
+        found.range(&format!("flood.{name}.factor"), limit.factor, 1, 1_000);
+        found.range(&format!("flood.{name}.sustained_secs"), limit.sustained_secs, 1, 60);
+    }
+    found.range("flood.slow.of_source_min", flood.slow.of_source_min, 2, 100_000);
+    found.range("flood.slow.sustained_secs", flood.slow.sustained_secs, 1, 60);
+}
+
 fn proxies(settings: &Settings, found: &mut Found) {
     for (at, proxy) in settings.origin.proxy.iter().enumerate() {
         let key = format!("origin.proxy[{at}].header");
@@ -242,6 +325,25 @@ mod tests {
             crate::report::format::FORMATS.iter().map(|row| row.name).collect::<Vec<_>>(),
             FORMAT_NAMES
         );
+    }
+
+    #[test]
+    fn thresholds_of_behaviour_have_ranges() {
+        for (text, key) in [
+            ("[scan]\nnet_failures_min = 2", "scan.net_failures_min"),
+            ("[scan.vertical]\nburst_min = 49", "scan.vertical.burst_min"),
+            ("[scan.slow]\nanswered_max = 1.5", "scan.slow.answered_max"),
+            ("[scan.udp]\nwindow_secs = 0", "scan.udp.window_secs"),
+            ("[scan.distributed]\nsources_min = 1", "scan.distributed.sources_min"),
+            ("[login.ssh]\nrefusals_min = 1", "login.ssh.refusals_min"),
+            ("[login.stuffing]\nfactor = 0", "login.stuffing.factor"),
+            ("[flood.slow]\nsustained_secs = 61", "flood.slow.sustained_secs"),
+        ] {
+            let settings: Settings = toml::from_str(text).unwrap();
+            assert_eq!(check(&settings).into_iter().map(|(key, _)| key).collect::<Vec<_>>(), [key]);
+        }
+        let all = "[flood.udp]\nper_second_min = 1\nfactor = 0\nsustained_secs = 0";
+        assert_eq!(check(&toml::from_str(all).unwrap()).len(), 3);
     }
 
     #[test]

@@ -7,12 +7,15 @@
 pub mod capture;
 pub mod check;
 pub mod detect;
+pub mod flood;
 pub mod load;
+pub mod login;
 pub mod memory;
 pub mod origin;
 pub mod print;
 pub mod privacy;
 pub mod report;
+pub mod scan;
 pub mod site;
 pub mod size;
 pub mod state;
@@ -31,6 +34,12 @@ pub struct Settings {
     pub origin: origin::OriginSettings,
     /// What is judged an attack.
     pub detect: detect::Detect,
+    /// When first contacts are a scan.
+    pub scan: scan::Scan,
+    /// When refused logins are an attack.
+    pub login: login::Login,
+    /// When traffic is a flood.
+    pub flood: flood::Flood,
     /// What is written, where and for how long.
     pub report: report::Report,
     /// What is kept of addresses.
@@ -39,6 +48,21 @@ pub struct Settings {
     pub state: state::State,
     /// How much memory may be used.
     pub memory: memory::Memory,
+}
+
+/// The default of a switch. Serde derives no defaults of its own for types with constants.
+const fn yes() -> bool {
+    true
+}
+
+/// A default that stands in the type.
+const fn number<const DEFAULT: u32>() -> u32 {
+    DEFAULT
+}
+
+/// The same, larger.
+const fn large_number<const DEFAULT: u64>() -> u64 {
+    DEFAULT
 }
 
 #[cfg(test)]
@@ -58,13 +82,16 @@ mod tests {
         let toml::Value::Table(all) = toml::Value::try_from(Settings::default()).unwrap() else {
             panic!("a table")
         };
-        for (section, keys) in all {
-            for key in keys.as_table().into_iter().flatten().map(|(key, _)| key) {
-                assert!(
-                    shipped[&section].get(key).is_some(),
-                    "{section}.{key} is not in config/gatewatch.toml"
-                );
-            }
+        for (section, keys) in all.iter().filter(|(_, keys)| keys.is_table()) {
+            states_every_key(section, &shipped[section], keys);
+        }
+    }
+
+    fn states_every_key(place: &str, shipped: &toml::Value, defaults: &toml::Value) {
+        for (key, value) in defaults.as_table().into_iter().flatten() {
+            let found = shipped.get(key);
+            assert!(found.is_some(), "{place}.{key} is not in config/gatewatch.toml");
+            states_every_key(&format!("{place}.{key}"), found.unwrap(), value);
         }
     }
 }

@@ -4,6 +4,7 @@ use pnet::packet::ethernet::{EtherTypes, EthernetPacket};
 use pnet::packet::vlan::VlanPacket;
 
 use crate::decode::cursor::Cursor;
+use crate::decode::tunnel::{self, Carried, DEPTH_MAX};
 use crate::model::frame::Link;
 use crate::model::progress::Counter;
 
@@ -13,7 +14,11 @@ const VLAN_TAGS_MAX: usize = 3;
 /// The IP packet inside a frame, or the outcome of a frame that has none.
 pub fn network_of(link: Link, bytes: &[u8]) -> Result<&[u8], Counter> {
     match link {
-        Link::Ethernet => ethernet(bytes),
+        Link::CiscoHdlc => cooked(bytes, 2, 4),
+        Link::Ethernet => ethernet(bytes, DEPTH_MAX),
+        // Cisco's framing is captured under the number of PPP as well: its address is 0x0f or 0x8f, no protocol number.
+        Link::Ppp if matches!(bytes, [0x0f | 0x8f, 0, ..]) => cooked(bytes, 2, 4),
+        Link::Ppp => within(tunnel::ppp(bytes)?, DEPTH_MAX),
         Link::RawIp => Ok(bytes),
         Link::Null => family(bytes, u32::from_le_bytes).or_else(|_| family(bytes, u32::from_be_bytes)),
         Link::Loop => family(bytes, u32::from_be_bytes),
@@ -23,14 +28,33 @@ pub fn network_of(link: Link, bytes: &[u8]) -> Result<&[u8], Counter> {
     }
 }
 
-fn ethernet(bytes: &[u8]) -> Result<&[u8], Counter> {
-    let header = EthernetPacket::new(bytes).ok_or(Counter::FrameCut)?;
-    let rest = bytes.get(EthernetPacket::minimum_packet_size()..).ok_or(Counter::FrameCut)?;
-    ether_payload(header.get_ethertype().0, rest)
+/// Whether a frame is for every station of its network: what goes to a subnet's broadcast address shows in no other way.
+pub fn is_to_all(link: Link, bytes: &[u8]) -> bool {
+    match link {
+        Link::Ethernet => bytes.starts_with(&[0xff; 6]),
+        // The packet type: 1 is broadcast.
+        Link::LinuxSll => bytes.starts_with(&[0, 1]),
+        Link::LinuxSll2 => bytes.get(10) == Some(&1),
+        _ => false,
+    }
 }
 
-/// Follows VLAN tags (802.1Q, 802.1ad and the older stacked types) to IP.
-fn ether_payload(mut ethertype: u16, mut rest: &[u8]) -> Result<&[u8], Counter> {
+/// The IP packet in an Ethernet frame that may carry so many others inside.
+pub fn ethernet(bytes: &[u8], depth: u8) -> Result<&[u8], Counter> {
+    let header = EthernetPacket::new(bytes).ok_or(Counter::FrameCut)?;
+    let rest = bytes.get(EthernetPacket::minimum_packet_size()..).ok_or(Counter::FrameCut)?;
+    ether_payload(header.get_ethertype().0, rest, depth)
+}
+
+fn within(carried: Carried<'_>, depth: u8) -> Result<&[u8], Counter> {
+    match carried {
+        Carried::Ethernet(frame) => ethernet(frame, depth.checked_sub(1).ok_or(Counter::FrameOtherNetwork)?),
+        Carried::Ip(packet) => Ok(packet),
+    }
+}
+
+/// Follows VLAN tags (802.1Q, 802.1ad and the older stacked types), `PPPoE` and MPLS to IP.
+fn ether_payload(mut ethertype: u16, mut rest: &[u8], depth: u8) -> Result<&[u8], Counter> {
     for _ in 0..=VLAN_TAGS_MAX {
         match ethertype {
             t if t == EtherTypes::Ipv4.0 || t == EtherTypes::Ipv6.0 => return Ok(rest),
@@ -38,6 +62,16 @@ fn ether_payload(mut ethertype: u16, mut rest: &[u8]) -> Result<&[u8], Counter> 
                 let tag = VlanPacket::new(rest).ok_or(Counter::FrameCut)?;
                 ethertype = tag.get_ethertype().0;
                 rest = rest.get(VlanPacket::minimum_packet_size()..).ok_or(Counter::FrameCut)?;
+            }
+            0x8847 | 0x8848 => return within(tunnel::mpls(rest)?, depth),
+            0x8864 => return within(tunnel::pppoe(rest)?, depth),
+            // A length (IEEE 802.3); the type stands behind the header of SNAP (RFC 1042).
+            ..=1_500 => {
+                let (snap, after) = rest.split_first_chunk::<8>().ok_or(Counter::FrameCut)?;
+                let [0xaa, 0xaa, 3, 0, 0, 0, high, low] = *snap else {
+                    return Err(Counter::FrameOtherNetwork);
+                };
+                (ethertype, rest) = (u16::from_be_bytes([high, low]), after);
             }
             _ => return Err(Counter::FrameOtherNetwork),
         }
@@ -58,7 +92,7 @@ fn cooked(bytes: &[u8], protocol_at: usize, header_len: usize) -> Result<&[u8], 
     let mut at = Cursor::new(bytes.get(protocol_at..).ok_or(Counter::FrameCut)?);
     let ethertype = at.u16().ok_or(Counter::FrameCut)?;
     let rest = bytes.get(header_len..).ok_or(Counter::FrameCut)?;
-    ether_payload(ethertype, rest)
+    ether_payload(ethertype, rest, DEPTH_MAX)
 }
 
 #[cfg(test)]
@@ -105,6 +139,16 @@ mod tests {
         sll2.extend([0_u8; 18]);
         sll2.push(b'x');
         assert_eq!(network_of(Link::LinuxSll2, &sll2), Ok(&b"x"[..]));
+    }
+
+    #[test]
+    fn a_broadcast_is_told_by_its_link() {
+        assert!(is_to_all(Link::Ethernet, &[0xff; 14]) && !is_to_all(Link::Ethernet, &[1; 14]));
+        assert!(is_to_all(Link::LinuxSll, &[0, 1, 0]) && !is_to_all(Link::LinuxSll, &[0, 0, 0]));
+        let mut sll2 = [0; 20];
+        assert!(!is_to_all(Link::LinuxSll2, &sll2));
+        sll2[10] = 1;
+        assert!(is_to_all(Link::LinuxSll2, &sll2) && !is_to_all(Link::RawIp, &[0xff; 20]));
     }
 
     #[test]

@@ -1,13 +1,16 @@
 //! Frame → borrowed segment.
 //!
-//! Owns the header formats from the link to the transport. No state, no allocation, no logging: a bad frame
+//! Owns the header formats from the link to the transport, tunnels among them. No state, no allocation, no logging: a bad frame
 //! is a counter. Every frame ends in exactly one outcome. Must not know: flows, protocols, files.
 
 pub mod cursor;
+pub mod icmp;
 pub mod link;
 pub mod network;
 pub mod transport;
+pub mod tunnel;
 
+use crate::decode::icmp::Icmp;
 use crate::decode::network::Fragment;
 use crate::decode::transport::{Datagram, Segment};
 use crate::model::frame::Frame;
@@ -18,6 +21,8 @@ use crate::model::progress::Counter;
 pub enum Payload<'a> {
     /// A fragment of an IP datagram.
     Fragment(Fragment<'a>),
+    /// An ICMP message.
+    Icmp(Icmp<'a>),
     /// Nothing that is followed up.
     Other,
     /// A TCP segment.
@@ -45,7 +50,7 @@ impl Decoded<'_> {
 /// Reads a frame from the link layer up.
 pub fn decode<'a>(frame: &Frame<'a>) -> Decoded<'a> {
     match link::network_of(frame.link, frame.bytes) {
-        Ok(packet) => network::decode(packet).unwrap_or_else(Decoded::only),
+        Ok(packet) => network::decode(packet, tunnel::DEPTH_MAX).unwrap_or_else(Decoded::only),
         Err(outcome) => Decoded::only(outcome),
     }
 }

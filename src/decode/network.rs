@@ -17,6 +17,8 @@ const EXTENSIONS_MAX: usize = 8;
 pub struct Packet<'a> {
     /// Source and destination address.
     pub addresses: (IpAddr, IpAddr),
+    /// Identification of IPv4 or of a fragment header; 0 where there is none.
+    pub identification: u32,
     /// Protocol number of the transport.
     pub protocol: u8,
     /// The transport header and what follows, without link padding.
@@ -48,15 +50,15 @@ enum Part<'a> {
     Fragment(Fragment<'a>),
 }
 
-/// Reads an IP packet and its transport. `Err` is the outcome of one that cannot be followed.
-pub fn decode(bytes: &[u8]) -> Result<Decoded<'_>, Counter> {
+/// Reads an IP packet and its transport, inside at most `depth` tunnels more. `Err` is the outcome of one that cannot be followed.
+pub fn decode(bytes: &[u8], depth: u8) -> Result<Decoded<'_>, Counter> {
     let part = match bytes.first().ok_or(Counter::FrameCut)? >> 4 {
         4 => ipv4(bytes)?,
         6 => ipv6(bytes)?,
         _ => return Err(Counter::FrameMalformed),
     };
     match part {
-        Part::Whole(packet) => transport::decode(&packet),
+        Part::Whole(packet) => transport::decode(&packet, depth),
         Part::Fragment(fragment) => {
             Ok(Decoded { outcome: Counter::FrameFragment, payload: Payload::Fragment(fragment) })
         }
@@ -78,6 +80,7 @@ fn ipv4(bytes: &[u8]) -> Result<Part<'_>, Counter> {
     };
     let addresses = (header.get_source().into(), header.get_destination().into());
     let protocol = header.get_next_level_protocol().0;
+    let identification = header.get_identification().into();
     let more = header.get_flags() & 0b001 != 0;
     if more || header.get_fragment_offset() != 0 {
         if cut {
@@ -85,7 +88,7 @@ fn ipv4(bytes: &[u8]) -> Result<Part<'_>, Counter> {
         }
         return Ok(Part::Fragment(Fragment {
             addresses,
-            id: header.get_identification().into(),
+            id: identification,
             protocol,
             // Thirteen bits, in units of eight bytes.
             offset: header.get_fragment_offset() << 3,
@@ -93,7 +96,7 @@ fn ipv4(bytes: &[u8]) -> Result<Part<'_>, Counter> {
             payload,
         }));
     }
-    Ok(Part::Whole(Packet { addresses, protocol, payload, cut }))
+    Ok(Part::Whole(Packet { addresses, identification, protocol, payload, cut }))
 }
 
 fn ipv6(bytes: &[u8]) -> Result<Part<'_>, Counter> {
@@ -107,7 +110,7 @@ fn ipv6(bytes: &[u8]) -> Result<Part<'_>, Counter> {
     let addresses = (header.get_source().into(), header.get_destination().into());
     let (protocol, payload, place) = after_extensions(header.get_next_header().0, payload)?;
     let Some((id, offset, more)) = place else {
-        return Ok(Part::Whole(Packet { addresses, protocol, payload, cut }));
+        return Ok(Part::Whole(Packet { addresses, identification: 0, protocol, payload, cut }));
     };
     if cut {
         return Err(Counter::FrameCut);
@@ -116,10 +119,10 @@ fn ipv6(bytes: &[u8]) -> Result<Part<'_>, Counter> {
 }
 
 /// Identification, offset in bytes, and whether more fragments follow.
-type Place = (u32, u16, bool);
+pub type Place = (u32, u16, bool);
 
 /// Walks the extension headers to the transport.
-fn after_extensions(mut protocol: u8, payload: &[u8]) -> Result<(u8, &[u8], Option<Place>), Counter> {
+pub fn after_extensions(mut protocol: u8, payload: &[u8]) -> Result<(u8, &[u8], Option<Place>), Counter> {
     let mut at = Cursor::new(payload);
     for _ in 0..EXTENSIONS_MAX {
         let length = match protocol {

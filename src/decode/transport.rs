@@ -1,12 +1,13 @@
-//! TCP (RFC 9293), UDP (RFC 768) and ICMP.
+//! TCP (RFC 9293) and UDP (RFC 768).
 
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 
 use pnet::packet::tcp::TcpPacket;
 use pnet::packet::udp::UdpPacket;
 
 use crate::decode::network::Packet;
-use crate::decode::{Decoded, Payload};
+use crate::decode::tunnel::{Carried, VXLAN_PORT};
+use crate::decode::{Decoded, Payload, icmp, link, network, tunnel};
 use crate::model::progress::Counter;
 
 /// TCP flags of interest.
@@ -34,6 +35,8 @@ pub struct Segment<'a> {
     pub acknowledgement: u32,
     /// Flags.
     pub flags: u8,
+    /// Window that the sender offers, not scaled: zero is zero however it is scaled.
+    pub window: u16,
     /// Data.
     pub payload: &'a [u8],
 }
@@ -52,17 +55,38 @@ pub struct Datagram<'a> {
     pub source: SocketAddr,
     /// Receiver.
     pub destination: SocketAddr,
+    /// Identification of the IP packet; 0 where it has none (IPv6 without a fragment header).
+    pub identification: u32,
     /// Data.
     pub payload: &'a [u8],
 }
 
-/// Reads the transport of a whole IP packet.
-pub fn decode<'a>(packet: &Packet<'a>) -> Result<Decoded<'a>, Counter> {
-    match packet.protocol {
-        6 => tcp(packet),
-        17 => udp(packet),
-        1 | 58 => Ok(Decoded::only(Counter::FrameIcmp)),
+/// Reads the transport of a whole IP packet, or what it carries inside at most `depth` tunnels.
+pub fn decode<'a>(packet: &Packet<'a>, depth: u8) -> Result<Decoded<'a>, Counter> {
+    match (packet.protocol, packet.addresses.0) {
+        (6, _) => tcp(packet),
+        (17, _) => udp(packet, depth),
+        (4 | 41, _) => {
+            let version = packet.payload.first().ok_or(Counter::FrameCut)? >> 4;
+            if version != if packet.protocol == 4 { 4 } else { 6 } {
+                return Err(Counter::FrameMalformed);
+            }
+            carried(Carried::Ip(packet.payload), depth)
+        }
+        (47, _) => carried(tunnel::gre(packet.payload)?, depth),
+        (1, IpAddr::V4(_)) | (58, IpAddr::V6(_)) => icmp::decode(packet),
+        // Of the other version's ICMP nothing is said by any RFC.
+        (1 | 58, _) => Ok(Decoded::only(Counter::FrameIcmp)),
         _ => Ok(Decoded::only(Counter::FrameOtherTransport)),
+    }
+}
+
+/// What a tunnel carries. Beyond the last depth that is followed, it is a transport that is not read.
+fn carried(carried: Carried<'_>, depth: u8) -> Result<Decoded<'_>, Counter> {
+    let depth = depth.checked_sub(1).ok_or(Counter::FrameOtherTransport)?;
+    match carried {
+        Carried::Ethernet(frame) => network::decode(link::ethernet(frame, depth)?, depth),
+        Carried::Ip(packet) => network::decode(packet, depth),
     }
 }
 
@@ -84,19 +108,28 @@ fn tcp<'a>(packet: &Packet<'a>) -> Result<Decoded<'a>, Counter> {
             sequence: header.get_sequence(),
             acknowledgement: header.get_acknowledgement(),
             flags: header.get_flags(),
+            window: header.get_window(),
             payload,
         }),
     })
 }
 
-fn udp<'a>(packet: &Packet<'a>) -> Result<Decoded<'a>, Counter> {
+fn udp<'a>(packet: &Packet<'a>, depth: u8) -> Result<Decoded<'a>, Counter> {
     let header = UdpPacket::new(packet.payload).ok_or(Counter::FrameCut)?;
     let payload = packet.payload.get(UdpPacket::minimum_packet_size()..).ok_or(Counter::FrameCut)?;
+    // Anybody can send anything to this port: what holds no readable packet stays a datagram.
+    if header.get_destination() == VXLAN_PORT
+        && let Some(frame) = tunnel::vxlan(payload)
+        && let Ok(decoded) = carried(Carried::Ethernet(frame), depth)
+    {
+        return Ok(decoded);
+    }
     Ok(Decoded {
         outcome: Counter::FrameUdp,
         payload: Payload::Udp(Datagram {
             source: SocketAddr::new(packet.addresses.0, header.get_source()),
             destination: SocketAddr::new(packet.addresses.1, header.get_destination()),
+            identification: packet.identification,
             payload,
         }),
     })

@@ -8,6 +8,7 @@ pub mod exception;
 pub mod excerpt;
 pub mod fields;
 pub mod form;
+pub mod login;
 pub mod rules;
 pub mod score;
 pub mod service;

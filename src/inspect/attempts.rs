@@ -1,19 +1,22 @@
 //! From a judged request to the record that crosses the channel.
 
-use std::net::IpAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::sync::{Arc, LazyLock};
 
 use sha2::{Digest, Sha256};
 
+use crate::detect::login::{self, Fate};
 use crate::detect::{Verdict, excerpt};
 use crate::inspect::{Path, REPLY_TIMEOUT_MICROS};
 use crate::model::attempt::{
     Attempt, AttemptId, FIELD_MAX_BYTES, HttpFields, Judgement, NAMING_MAX_BYTES, NamingField, Outcome,
     Transport, cut_text,
 };
+use crate::model::class::Class;
 use crate::model::contact::{Act, Contact, Login};
 use crate::model::marks::{Mark, Marks};
 use crate::model::progress::Counter;
+use crate::model::surge::SurgeKind;
 use crate::model::time::Timestamp;
 use crate::protocol::found::{self, At, Oddity};
 use crate::protocol::request::Request;
@@ -24,15 +27,26 @@ use crate::stream::View;
 const AWAITED_PER_FLOW: usize = 64;
 
 /// Names of accounts are told apart by this hash alone, in every worker the same; its key is another at each start.
-static ACCOUNTS: LazyLock<ahash::RandomState> = LazyLock::new(ahash::RandomState::default);
+pub static ACCOUNTS: LazyLock<ahash::RandomState> = LazyLock::new(ahash::RandomState::default);
 
 /// A record that is not handed on yet.
 #[derive(Debug)]
 pub enum Held {
     /// A judged message.
     Attempt(Box<Attempt>),
-    /// A credential and its fate.
-    Contact(Contact),
+    /// A credential of which the reply has not told the fate.
+    Credential(Box<Credential>),
+    /// Credentials and their fate: so many in one message.
+    Contact(Contact, u16),
+}
+
+/// A credential in a request.
+#[derive(Debug)]
+pub struct Credential {
+    presented: login::Credential,
+    contact: Contact,
+    /// The end of what was read of the reply's body: a word may stand astride two segments.
+    tail: Vec<u8>,
 }
 
 /// A record that waits for a reply, or for what its conversation proves.
@@ -60,12 +74,11 @@ pub struct Judge<'a> {
     pub attacked: &'a mut bool,
     /// The marks of its client.
     pub marks: &'a mut Marks,
-    /// Name of its protocol.
-    pub app: &'static str,
 }
 
 impl Sink for Judge<'_> {
     fn request(&mut self, meta: &RequestMeta, request: &Request<'_>) {
+        self.path.requested(self.view, SurgeKind::Http);
         let verdict = self.path.detector.judge(request, self.view.server, &mut self.path.scratch);
         let counter = match verdict {
             Verdict::Attack(judgement) => {
@@ -77,20 +90,53 @@ impl Sink for Judge<'_> {
             Verdict::Suspicious => Counter::RequestsSuspicious,
         };
         self.path.counters.count(counter);
+        // A request is one attempt: what is an attack is not a login as well.
+        if counter != Counter::RequestsAttack
+            && let Some(presented) = login::credential(request)
+        {
+            self.credential(meta, request, presented);
+        }
     }
 
     fn reply(&mut self, index: u64, reply: &Reply<'_>) {
-        let found = self.awaited.iter_mut().find(|awaited| awaited.index == Some(index));
-        let Some(Awaited { held: Held::Attempt(attempt), replied, .. }) = found else { return };
-        *replied = true;
-        let class = attempt.judgement.class;
-        attempt.outcome = self.path.detector.outcome(class, Some(reply.status), reply.body_start);
-        if let Some(http) = &mut attempt.http {
-            http.status = Some(reply.status);
+        let Some(at) = self.awaited.iter().position(|awaited| awaited.index == Some(index)) else { return };
+        let Some(awaited) = self.awaited.get_mut(at) else { return };
+        match &mut awaited.held {
+            Held::Attempt(attempt) => {
+                awaited.replied = true;
+                let class = attempt.judgement.class;
+                attempt.outcome = self.path.detector.outcome(class, Some(reply.status), reply.body_start);
+                if let Some(http) = &mut attempt.http {
+                    http.status = Some(reply.status);
+                }
+            }
+            Held::Credential(credential) => {
+                if let Some(http) = &mut credential.contact.http {
+                    http.status = Some(reply.status);
+                }
+                match credential.presented.fate(reply) {
+                    Some(Fate::AskBody) => {}
+                    fate => self.settle(at, fate),
+                }
+            }
+            Held::Contact(..) => {}
+        }
+    }
+
+    fn reply_body(&mut self, index: u64, bytes: &[u8]) {
+        let Some(at) = self.awaited.iter().position(|awaited| awaited.index == Some(index)) else { return };
+        let Some(Awaited { held: Held::Credential(credential), .. }) = self.awaited.get_mut(at) else {
+            return;
+        };
+        if let Some(fate) = credential.look(bytes) {
+            self.settle(at, Some(fate));
         }
     }
 
     fn count(&mut self, counter: Counter) {
+        if counter == Counter::FlowsTls {
+            self.path.requested(self.view, SurgeKind::Tls);
+        }
         self.path.counters.count(counter);
     }
 
@@ -102,19 +148,8 @@ impl Sink for Judge<'_> {
             account: account.map(|name| ACCOUNTS.hash_one(name)),
             inferred: login.inferred,
         });
-        let contact = Contact {
-            id: identity(self.view, at.offset),
-            time: self.path.by_clock(at.time),
-            client: self.view.client,
-            server: self.view.server,
-            transport: Transport::Tcp,
-            app_proto: Some(at.app),
-            flow_id: flow_id(self.view),
-            grade: self.view.grade,
-            frames: at.frames.max(1),
-            act,
-        };
-        self.hold(Held::Contact(contact), None);
+        let contact = self.contact(at, act);
+        self.hold(Held::Contact(contact, 1), None);
     }
 
     fn oddity(&mut self, at: &At, oddity: &'static Oddity, excerpt: &[u8]) {
@@ -133,18 +168,76 @@ impl Sink for Judge<'_> {
     }
 }
 
+/// Bytes of a body that are looked at again together with the next ones: the longest word that is searched for.
+const TAIL_BYTES: usize = 24;
+
+impl Credential {
+    /// Looks at more of the reply's body.
+    fn look(&mut self, bytes: &[u8]) -> Option<Fate> {
+        let astride = [&self.tail, bytes.get(..bytes.len().min(TAIL_BYTES)).unwrap_or_default()].concat();
+        let start = bytes.len().saturating_sub(TAIL_BYTES);
+        let fate = self.presented.fate_by_body(bytes).or_else(|| self.presented.fate_by_body(&astride));
+        self.tail =
+            if bytes.len() < TAIL_BYTES { astride } else { bytes.get(start..).unwrap_or_default().to_vec() };
+        fate
+    }
+}
+
 impl Judge<'_> {
+    /// A request that presents a credential: what becomes of it is told when the reply does.
+    fn credential(&mut self, meta: &RequestMeta, request: &Request<'_>, presented: login::Credential) {
+        let login = Login {
+            class: Class::AuthWeb,
+            accepted: false,
+            account: presented.account.as_ref().map(|name| ACCOUNTS.hash_one(name.as_slice())),
+            inferred: false,
+        };
+        let at = At { offset: meta.offset, time: meta.time, frames: meta.frames, app: "http" };
+        let fields = http_fields(request, meta.proxied, self.path.detector.naming_headers());
+        let contact = Contact { http: Some(Box::new(fields)), ..self.contact(&at, Act::Login(login)) };
+        let credential = Box::new(Credential { presented, contact, tail: Vec::new() });
+        self.hold(Held::Credential(credential), Some(meta.index));
+    }
+
+    /// The fate of a credential is known, or will never be.
+    fn settle(&mut self, at: usize, fate: Option<Fate>) {
+        let Awaited { held, index, due, .. } = self.awaited.remove(at);
+        let (Held::Credential(credential), Some(fate)) = (held, fate) else { return };
+        let Credential { presented, mut contact, .. } = *credential;
+        if let Act::Login(login) = &mut contact.act {
+            login.accepted = fate == Fate::Accepted;
+        }
+        let held = Held::Contact(contact, presented.count);
+        self.awaited.push(Awaited { held, index, replied: true, due });
+    }
+
+    fn contact(&self, at: &At, act: Act) -> Contact {
+        Contact {
+            id: identity(self.view, at.offset),
+            time: self.path.by_clock(at.time),
+            client: self.view.client,
+            server: self.view.server,
+            transport: Transport::Tcp,
+            app_proto: Some(at.app),
+            flow_id: flow_id(self.view),
+            grade: self.view.grade,
+            frames: at.frames.max(1),
+            act,
+            http: None,
+        }
+    }
+
     /// A message outside HTTP. What is clean there is not counted: such messages are no requests.
     fn service(&mut self, at: &At, verdict: Verdict) {
         let counter = match verdict {
             Verdict::Attack(judgement) => {
-                let at = RequestMeta {
+                let meta = RequestMeta {
                     offset: at.offset,
                     time: at.time,
                     frames: at.frames,
                     ..RequestMeta::default()
                 };
-                let attempt = self.attempt(&at, judgement);
+                let attempt = self.attempt(&meta, at.app, judgement);
                 self.hold(Held::Attempt(attempt), None);
                 Counter::MessagesAttack
             }
@@ -156,12 +249,12 @@ impl Judge<'_> {
     }
 
     fn attack(&mut self, meta: &RequestMeta, request: &Request<'_>, judgement: Judgement) {
-        let mut attempt = self.attempt(meta, judgement);
+        let mut attempt = self.attempt(meta, "http", judgement);
         attempt.http = Some(http_fields(request, meta.proxied, self.path.detector.naming_headers()));
         self.hold(Held::Attempt(attempt), Some(meta.index));
     }
 
-    fn attempt(&mut self, meta: &RequestMeta, judgement: Judgement) -> Box<Attempt> {
+    fn attempt(&mut self, meta: &RequestMeta, app: &'static str, judgement: Judgement) -> Box<Attempt> {
         let opens_session = !std::mem::replace(self.attacked, true);
         Box::new(Attempt {
             id: identity(self.view, meta.offset),
@@ -169,7 +262,7 @@ impl Judge<'_> {
             client: self.view.client,
             server: self.view.server,
             transport: Transport::Tcp,
-            app_proto: self.app,
+            app_proto: app,
             flow_id: flow_id(self.view),
             opens_session,
             grade: self.view.grade,
@@ -198,7 +291,7 @@ impl Judge<'_> {
 /// Identity of a message (contract §3): the 5-tuple, both initial sequence numbers, the offset in the stream.
 /// SHA-256 cut to 64 bits: a collision among the attempts of two seconds is out of reach, and nobody can aim at one.
 fn identity(view: &View, offset: u64) -> AttemptId {
-    let mut hash = endpoints(view);
+    let mut hash = endpoints(view.client, view.server, Transport::Tcp);
     hash.update(view.initial.0.to_be_bytes());
     hash.update(view.initial.1.to_be_bytes());
     hash.update(offset.to_be_bytes());
@@ -207,27 +300,33 @@ fn identity(view: &View, offset: u64) -> AttemptId {
 
 /// Number of a conversation, the same on every sensor that sees it.
 pub fn flow_id(view: &View) -> u64 {
-    let mut hash = endpoints(view);
+    let mut hash = endpoints(view.client, view.server, Transport::Tcp);
     hash.update(view.initial.0.to_be_bytes());
     hash.update(view.initial.1.to_be_bytes());
-    // EVE's flow_id is a positive 64-bit integer that JSON readers with doubles can hold.
-    first_word(hash) >> 11
+    readable(first_word(hash))
 }
 
-fn endpoints(view: &View) -> Sha256 {
+/// A number that JSON readers with doubles can hold; EVE's `flow_id` is a positive 64-bit integer.
+pub const fn readable(number: u64) -> u64 {
+    number >> 11
+}
+
+/// The 5-tuple, which every identity begins with.
+pub fn endpoints(client: SocketAddr, server: SocketAddr, transport: Transport) -> Sha256 {
     let mut hash = Sha256::new();
-    for end in [view.client, view.server] {
+    for end in [client, server] {
         match end.ip() {
             IpAddr::V4(v4) => hash.update(v4.to_ipv6_mapped().octets()),
             IpAddr::V6(v6) => hash.update(v6.octets()),
         }
         hash.update(end.port().to_be_bytes());
     }
-    hash.update([Transport::Tcp.number()]);
+    hash.update([transport.number()]);
     hash
 }
 
-fn first_word(hash: Sha256) -> u64 {
+/// The identity that a hash makes.
+pub fn first_word(hash: Sha256) -> u64 {
     let digest = hash.finalize();
     digest.first_chunk::<8>().map_or(0, |word| u64::from_be_bytes(*word))
 }

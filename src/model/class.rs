@@ -17,6 +17,42 @@ pub enum Unit {
     Request,
 }
 
+impl Unit {
+    /// Every unit, in the order of the variants.
+    pub const ALL: [Self; 4] = [Self::FloodSecond, Self::Login, Self::Probe, Self::Request];
+
+    /// The name in files.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::FloodSecond => "flood_second",
+            Self::Login => "login",
+            Self::Probe => "probe",
+            Self::Request => "request",
+        }
+    }
+
+    /// What one attempt is, for people.
+    pub const fn title(self) -> &'static str {
+        match self {
+            Self::FloodSecond => "Seconds of floods",
+            Self::Login => "Failed logins",
+            Self::Probe => "Probed ports and addresses",
+            Self::Request => "Attack requests",
+        }
+    }
+}
+
+/// What is seen of a class in a conversation that is encrypted.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum Sight {
+    /// Nothing: it is in what is said.
+    Hidden,
+    /// Lengths, times and handshakes speak for it: marked as inferred.
+    Inferred,
+    /// All: it is in the packets, not in what they say.
+    Plain,
+}
+
 /// How bad a success would be; the numbers are those of EVE (1 is the worst).
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub enum Severity {
@@ -150,6 +186,15 @@ impl Class {
         matches!(self.row().unit, Unit::Request | Unit::Login)
     }
 
+    /// What encryption leaves to be seen of it.
+    pub fn through_encryption(self) -> Sight {
+        match self {
+            Self::AuthSsh | Self::AuthRemote | Self::DosApp => Sight::Inferred,
+            _ if matches!(self.row().unit, Unit::FloodSecond | Unit::Probe) => Sight::Plain,
+            _ => Sight::Hidden,
+        }
+    }
+
     /// Whether each attempt gets an event line of its own (`web.*`).
     pub fn is_web(self) -> bool {
         self.id().starts_with("web.")
@@ -197,6 +242,9 @@ mod tests {
         for (index, row) in CLASSES.iter().enumerate() {
             assert_eq!(row.class as usize, index);
             assert_eq!(Class::from_id(row.id), Some(row.class));
+        }
+        for (index, unit) in Unit::ALL.into_iter().enumerate() {
+            assert_eq!(unit as usize, index);
         }
         assert!(CLASSES.len() <= 64, "ClassSet is one word");
     }

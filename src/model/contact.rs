@@ -3,13 +3,14 @@
 
 use std::net::{IpAddr, SocketAddr};
 
-use crate::model::attempt::{AttemptId, Transport};
+use crate::model::attempt::{AttemptId, HttpFields, Transport};
 use crate::model::class::Class;
 use crate::model::grade::Grade;
+use crate::model::surge::SurgeKind;
 use crate::model::time::Timestamp;
 
 /// One act that is an attack only in company: it is judged by source, in the classifier.
-#[derive(Clone, Copy, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct Contact {
     /// Identity, made as that of an attempt: the same act seen twice counts once.
     pub id: AttemptId,
@@ -31,6 +32,8 @@ pub struct Contact {
     pub frames: u16,
     /// What it was.
     pub act: Act,
+    /// The request that presented a credential, where it was one of HTTP: who is behind a proxy and which site was meant.
+    pub http: Option<Box<HttpFields>>,
 }
 
 /// What a contact was, and what became of it.
@@ -75,21 +78,20 @@ pub struct Login {
 pub struct Surge {
     /// Begin of the second.
     pub time: Timestamp,
-    /// The victim.
+    /// The victim; of a kind `reflector_*` the server that is abused.
     pub victim: IpAddr,
     /// Its port, where the flood aims at one; else 0.
     pub port: u16,
-    /// Transport.
-    pub transport: Transport,
-    /// One of `dos.*`.
-    pub class: Class,
-    /// What floods: `syn`, `udp`, `icmp`, …
-    pub kind: &'static str,
-    /// Packets of it in this second.
+    /// What floods; its class and transport follow from it.
+    pub kind: SurgeKind,
+    /// Packets of it in this second; of a kind that is held, the conversations held at its end.
     pub packets: u64,
     /// Bytes of them on the wire.
     pub bytes: u64,
-    /// Estimate of distinct source addresses in this second.
+    /// What speaks for honest traffic: of `syn` the handshakes completed, of `udp` and `icmp` the packets that the victim sent
+    /// itself, of reflected answers the queries for them that were seen.
+    pub completed: u64,
+    /// Estimate of distinct source addresses in this second; where it is about `packets`, they are forged.
     pub sources: u32,
     /// The source, where a completed handshake proves it; else the origin is not provable.
     pub source: Option<IpAddr>,

@@ -18,12 +18,16 @@ pub struct Frame<'a> {
 /// A link type, after the numbers of <https://www.tcpdump.org/linktypes.html>.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub enum Link {
+    /// 104: Cisco HDLC.
+    CiscoHdlc,
     /// 1: Ethernet
     Ethernet,
     /// 0: BSD null, address family in the byte order of the writer.
     Null,
     /// 108: BSD loop, address family in network order.
     Loop,
+    /// 9, 50: PPP, with or without the framing of HDLC.
+    Ppp,
     /// 12, 14, 101, 228, 229: an IP packet without a link header.
     RawIp,
     /// 113: Linux cooked capture.
@@ -40,7 +44,9 @@ impl Link {
         match number {
             0 => Self::Null,
             1 => Self::Ethernet,
+            9 | 50 => Self::Ppp,
             12 | 14 | 101 | 228 | 229 => Self::RawIp,
+            104 => Self::CiscoHdlc,
             108 => Self::Loop,
             113 => Self::LinuxSll,
             276 => Self::LinuxSll2,

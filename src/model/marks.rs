@@ -46,6 +46,12 @@ pub struct Mark<'a> {
     pub value: &'a [u8],
 }
 
+/// A hash in the hexadecimal digits that fingerprints are written in.
+pub fn hex(digest: &[u8]) -> String {
+    let digits = digest.iter().flat_map(|byte| [byte >> 4, byte & 0x0f]);
+    digits.filter_map(|digit| char::from_digit(digit.into(), 16)).collect()
+}
+
 /// The marks of one conversation: the first of each kind. Costs a word until there is one.
 #[derive(Clone, Debug, Default, Eq, PartialEq)]
 pub struct Marks(Option<Box<[Option<Box<str>>; MarkKind::ALL.len()]>>);

@@ -15,4 +15,5 @@ pub mod place;
 pub mod progress;
 pub mod pseudonym;
 pub mod stream;
+pub mod surge;
 pub mod time;

@@ -1,5 +1,7 @@
 //! What a capture worker reports of itself: how far it is, what it saw and what it lost.
 
+use std::net::SocketAddr;
+
 use crate::model::time::{Hour, Timestamp};
 
 /// What a counter tells.
@@ -68,6 +70,9 @@ counters! {
     FlowsOpened Info "flows_opened" "conversations seen"
     FlowsMidstream Info "flows_midstream" "conversations picked up after their handshake"
     FlowsEvicted Loss "flows_evicted" "conversations forgotten early because the flow table was full"
+    DatagramFlowsOpened Info "datagram_flows_opened" "UDP conversations seen"
+    DatagramFlowsEvicted Info "datagram_flows_evicted" "UDP conversations forgotten early because their table was full"
+    DatagramsRepeated Info "datagrams_repeated" "UDP messages seen twice within 50 ms (read once)"
     SegmentsRetransmitted Info "segments_retransmitted" "TCP segments that repeat bytes already seen"
     SegmentsConflicting Info "segments_conflicting" "TCP segments that repeat bytes with another content"
     SegmentsRefused Loss "segments_refused" "out-of-order TCP segments dropped because a reassembly limit was reached"
@@ -84,10 +89,21 @@ counters! {
     RequestsExcepted Info "requests_excepted" "requests that only excepted rules called an attack"
     RequestsAttack Info "requests_attack" "requests judged an attack"
     MessagesAttack Info "messages_attack" "messages of protocols besides HTTP judged an attack"
+    ServersUnlisted Info "servers_unlisted" "conversations with more servers than are told apart: how far they could be read is not known"
     FlowsTls Info "flows_tls" "conversations that began with a TLS handshake (not inspectable)"
+    TlsHellos Info "tls_hellos" "TLS client hellos seen"
+    TlsUnfinished Info "tls_unfinished" "conversations with a TLS client hello whose handshake was not completed"
+    TlsAlerts Info "tls_alerts" "fatal TLS alerts of servers, sent before encryption began"
+    FlowsSsh Info "flows_ssh" "conversations recognised as SSH"
+    FlowsMysql Info "flows_mysql" "conversations recognised as MySQL"
+    FlowsPostgresql Info "flows_postgresql" "conversations recognised as PostgreSQL"
+    FlowsSmb Info "flows_smb" "conversations recognised as SMB"
+    FlowsRdp Info "flows_rdp" "conversations recognised as RDP"
     AttemptsOneSided Info "attempts_one_sided" "attempts of conversations of which only one direction was captured"
     ChannelDrops Loss "channel_drops" "attempts dropped because the channel to the classifier was full"
     ContactDrops Loss "contact_drops" "first contacts and logins dropped because the channel to the classifier was full"
+    ContactsInFloods Info "contacts_in_floods" "first contacts without handshake not told one by one, because their victim was flooded (counted in its flood seconds)"
+    FloodCountersEvicted Info "flood_counters_evicted" "victims whose packets of a second were counted no further because too many others were counted"
     SurgeDrops Loss "surge_drops" "seconds of floods dropped because the channel to the classifier was full"
 }
 
@@ -148,6 +164,34 @@ impl Counters {
     }
 }
 
+/// How far a conversation could be read.
+#[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
+pub enum Reading {
+    /// In clear, in a protocol that is known.
+    Clear,
+    /// Encrypted.
+    Hidden,
+    /// In a protocol that is not known.
+    Unknown,
+}
+
+impl Reading {
+    /// Every kind, in the order of the variants.
+    pub const ALL: [Self; 3] = [Self::Clear, Self::Hidden, Self::Unknown];
+
+    /// The name in the store.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Clear => "clear",
+            Self::Hidden => "hidden",
+            Self::Unknown => "unknown",
+        }
+    }
+}
+
+/// Conversations with one endpoint of a server, by how far they could be read, in the order of [`Reading::ALL`].
+pub type Served = (SocketAddr, [u64; Reading::ALL.len()]);
+
 /// Sent in band by a worker: everything it sends later is later than `now` less the reply time-out, unless the clock is
 /// set in between.
 #[derive(Clone, Debug, Eq, PartialEq)]
@@ -162,6 +206,8 @@ pub struct Progress {
     pub hour: Hour,
     /// Counted since the last report.
     pub counters: Counters,
+    /// Conversations that ended since the last report.
+    pub served: Vec<Served>,
 }
 
 #[cfg(test)]

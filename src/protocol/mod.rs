@@ -4,30 +4,47 @@
 //! through a [`Sink`]. A parser names the forms that only an attacker sends (its oddities); whether they count, and what a
 //! request or a text is worth, is judged in `detect`. Must not know: packets, sources, origins, files.
 
+pub mod ber;
+pub mod chargen;
+pub mod cldap;
 pub mod datagram;
+pub mod dns;
 pub mod found;
 pub mod ftp;
 pub mod greeting;
 pub mod http;
 pub mod imap;
 pub mod lines;
+pub mod memcached;
+pub mod messages;
+pub mod mysql;
+pub mod ntp;
+#[cfg(test)]
+mod played;
 pub mod pop3;
+pub mod postgresql;
 pub mod probe;
 pub mod proxy;
+pub mod rdp;
 pub mod redis;
 pub mod request;
 pub mod sasl;
 #[cfg(test)]
 pub mod script;
 pub mod sip;
+pub mod smb;
 pub mod smtp;
+pub mod snmp;
+pub mod ssdp;
+pub mod ssh;
 pub mod telnet;
 pub mod tls;
+pub mod websocket;
 
 use std::net::IpAddr;
 
 use crate::model::marks::Mark;
-use crate::model::progress::Counter;
+use crate::model::progress::{Counter, Reading};
 use crate::model::stream::{Chunk, Side};
 use crate::model::time::Timestamp;
 use crate::protocol::found::{At, Login, Oddity};
@@ -80,6 +97,13 @@ pub struct ProtocolRow {
 pub const PROTOCOLS: &[ProtocolRow] = &[
     http::ROW,
     tls::ROW,
+    dns::ROW,
+    ssh::ROW,
+    mysql::ROW,
+    postgresql::ROW,
+    smb::ROW,
+    rdp::ROW,
+    websocket::ROW,
     ftp::ROW,
     smtp::ROW,
     pop3::ROW,
@@ -122,6 +146,9 @@ pub trait Sink {
     fn request(&mut self, meta: &RequestMeta, request: &Request<'_>);
     /// The final reply to request number `index`.
     fn reply(&mut self, index: u64, reply: &Reply<'_>);
+    /// More of the body of that reply, as long as its beginning is of interest: at most [`http::BODY_TOLD_BYTES`]. Of use
+    /// to who waits for what a login page says.
+    fn reply_body(&mut self, _index: u64, _bytes: &[u8]) {}
     /// Something to count.
     fn count(&mut self, counter: Counter);
     /// A credential and its fate.
@@ -144,6 +171,15 @@ pub enum Next {
     Named(&'static str),
 }
 
+/// A part of a request.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum Unfinished {
+    /// Its body.
+    Body,
+    /// Its head.
+    Head,
+}
+
 /// The state of one conversation's protocol. Calls come in the order of the bytes.
 pub trait Parser: std::fmt::Debug + Send {
     /// Ordered bytes of one side.
@@ -156,6 +192,14 @@ pub trait Parser: std::fmt::Debug + Send {
     fn held(&self) -> usize;
     /// Asked after each call of [`Parser::data`]: whether the protocol has ended here, and what follows.
     fn next(&self) -> Option<Next> {
+        None
+    }
+    /// How far what is said can be read.
+    fn reading(&self) -> Reading {
+        Reading::Clear
+    }
+    /// The part of a request that the client has begun and not finished, in protocols whose servers wait for it.
+    fn unfinished(&self) -> Option<Unfinished> {
         None
     }
 }
@@ -247,6 +291,23 @@ impl Conversation {
             Self::Fresh | Self::Undecided(_) => None,
             Self::Opaque => Some(UNKNOWN),
             Self::Parsed(_, row, _) => Some(row.name),
+        }
+    }
+
+    /// How far what is said can be read; none where the client has said nothing.
+    pub fn reading(&self) -> Option<Reading> {
+        match self {
+            Self::Fresh | Self::Undecided(_) => None,
+            Self::Opaque => Some(Reading::Unknown),
+            Self::Parsed(parser, ..) => Some(parser.reading()),
+        }
+    }
+
+    /// The part of a request that the client has begun and not finished.
+    pub fn unfinished(&self) -> Option<Unfinished> {
+        match self {
+            Self::Parsed(parser, ..) => parser.unfinished(),
+            Self::Fresh | Self::Opaque | Self::Undecided(_) => None,
         }
     }
 

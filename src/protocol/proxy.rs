@@ -100,6 +100,10 @@ impl Sink for Named<'_> {
         self.sink.reply(index, reply);
     }
 
+    fn reply_body(&mut self, index: u64, bytes: &[u8]) {
+        self.sink.reply_body(index, bytes);
+    }
+
     fn count(&mut self, counter: Counter) {
         self.sink.count(counter);
     }

@@ -72,8 +72,11 @@ fn every_row_has_a_name_of_its_own() {
     assert_eq!(names.len(), count);
 }
 
+/// Who speaks, and what.
+type Line<'a> = (Side, &'a [u8]);
+
 /// Openings of servers and clients, and the one protocol that must take each.
-const OPENINGS: &[(&str, &script::Dialogue<'_>)] = &[
+const OPENINGS: &[(&str, &[Line<'_>])] = &[
     ("http", &[(Side::Client, b"OPTIONS /sip:a HTTP/1.1\r\nHost: a\r\n\r\n")]),
     ("http", &[(Side::Client, b"OPTIONS * HTTP/1.0\r\n\r\n")]),
     ("http", &[(Side::Client, b"GET / HTTP/1.1\r\nHost: a\r\n\r\n")]),

@@ -80,13 +80,54 @@ pub fn write(report: &Report, _: &Value) -> Vec<Output> {
         counted(&report.labels, "labels"),
     ];
     outputs.extend([origins(report), series(report), totals(report), losses(report), doubtful(report)]);
-    outputs.extend([campaigns(report), regimes(report), trend(report)]);
+    outputs.extend([campaigns(report), regimes(report), trend(report), units(report), readings(report)]);
     outputs
 }
 
 fn numbers(counts: &Counts) -> [String; 5] {
     [counts.attempts, counts.headline_attempts, counts.overseas_attempts, counts.sessions, counts.incidents]
         .map(|number| number.to_string())
+}
+
+fn readings(report: &Report) -> Output {
+    let mut table = Table::new(&["site", "clear", "hidden", "unknown", "inspectable_share"]);
+    for row in &report.readings {
+        let counts = [row.clear, row.hidden, row.unknown].map(|count| count.to_string());
+        table.row(
+            &[vec![row.site.clone()], counts.to_vec(), vec![row.inspectable_share.to_string()]].concat(),
+        );
+    }
+    Output { suffix: ".readings.csv".into(), content: table.into_text() }
+}
+
+fn units(report: &Report) -> Output {
+    let mut table = Table::new(&[
+        "unit",
+        "table",
+        "id",
+        "title",
+        "attempts",
+        "headline_attempts",
+        "overseas_attempts",
+        "sessions",
+        "incidents",
+    ]);
+    for unit in &report.units {
+        let total = [unit.id, "total", "", unit.title].map(str::to_owned);
+        table.row(&[total.to_vec(), numbers(&unit.counts).to_vec()].concat());
+        for (name, rows) in [
+            ("classes", &unit.classes),
+            ("sites", &unit.sites),
+            ("origins", &unit.origins),
+            ("grades", &unit.grades),
+        ] {
+            for row in rows {
+                let named = vec![unit.id.to_owned(), name.to_owned(), row.id.clone(), row.title.clone()];
+                table.row(&[named, numbers(&row.counts).to_vec()].concat());
+            }
+        }
+    }
+    Output { suffix: ".units.csv".into(), content: table.into_text() }
 }
 
 fn doubtful(report: &Report) -> Output {

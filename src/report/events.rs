@@ -14,17 +14,19 @@ use crate::tally::Event;
 /// One line, with its end.
 pub fn line(event: &Event) -> String {
     let attempt = &event.attempt;
+    // A flood of forged sources names nobody.
+    let is_nobody = event.client.is_unspecified();
     let mut value = json!({
         "timestamp": attempt.time.to_string(),
         "event_type": "alert",
-        "src_ip": event.client,
-        "src_port": attempt.client.port(),
+        "src_ip": (!is_nobody).then_some(event.client),
+        "src_port": (!is_nobody).then_some(attempt.client.port()),
         "dest_ip": attempt.server.ip(),
         "dest_port": attempt.server.port(),
         "proto": attempt.transport.name(),
         "app_proto": attempt.app_proto,
         "flow_id": attempt.flow_id,
-        "community_id": if event.hidden { Value::Null } else { community_id(attempt).into() },
+        "community_id": if event.hidden || is_nobody { Value::Null } else { community_id(attempt).into() },
         "alert": alert(attempt),
         "gatewatch": own(event),
     });
@@ -84,7 +86,7 @@ fn own(event: &Event) -> Value {
         "evidence": evidence,
         "score": (f64::from(attempt.judgement.score) * 1_000.0).round() / 1_000.0,
         "outcome": attempt.outcome.name(),
-        "represented": 1,
+        "represented": event.represented,
     });
     if let Some(second) = origin.second
         && let Some(object) = own.pointer_mut("/origin").and_then(Value::as_object_mut)
@@ -92,9 +94,29 @@ fn own(event: &Event) -> Value {
         object.insert("second_country".into(), json!(second.code()));
     }
     if event.client != attempt.client.ip()
+        && !attempt.client.ip().is_unspecified()
         && let Some(object) = own.as_object_mut()
     {
         object.insert("peer_ip".into(), json!(attempt.client.ip()));
+    }
+    if let Some(incident) = event.incident
+        && let Some(object) = own.as_object_mut()
+    {
+        let told = json!({
+            "stage": incident.stage.name(),
+            "first": incident.first.to_string(),
+            "last": incident.last.to_string(),
+            "attempts": incident.attempts,
+            "peak_per_minute": incident.peak_per_minute,
+        });
+        object.insert("incident".into(), told);
+    }
+    if !attempt.marks.is_empty()
+        && let Some(object) = own.as_object_mut()
+    {
+        let marks: serde_json::Map<String, Value> =
+            attempt.marks.iter().map(|(kind, value)| (kind.name().to_owned(), json!(value))).collect();
+        object.insert("client".into(), marks.into());
     }
     if attempt.one_sided
         && let Some(object) = own.as_object_mut()
@@ -155,7 +177,16 @@ mod tests {
             let second = second.map(Place::from_code);
             let origin = Origin { second, infrastructure, ..Origin::of_place(place) };
             let client = attempt.client.ip();
-            let event = Event { attempt, client, hidden: false, grade: Grade::E2, site: "s".into(), origin };
+            let event = Event {
+                attempt,
+                client,
+                hidden: false,
+                grade: Grade::E2,
+                site: "s".into(),
+                origin,
+                represented: 1,
+                incident: None,
+            };
             let line: Value = serde_json::from_str(&line(&event)).unwrap();
             line["gatewatch"]["origin"].clone()
         };

@@ -8,6 +8,7 @@ use crate::report::sentence::{self, grouped, per_cent};
 use crate::report::shape::{Report, Row};
 use crate::report::text::safe;
 use crate::report::trend::Trend;
+use crate::report::units::UnitPart;
 
 const STYLE: &str = "
 :root{color-scheme:light dark;--ink:#1b1f24;--paper:#fff;--soft:#57606a;--line:#d0d7de;--bar:#0b5cad}
@@ -67,10 +68,14 @@ fn page(report: &Report, sealed: &Value) -> Markup {
                     section { (origins(report)) }
                     section { (table("Protected sites", &report.sites)) }
                     section { (table("Classes of attack", &report.classes)) }
+                    @for unit in report.units.iter().filter(|unit| unit.is_apart() && unit.counts.attempts > 0) {
+                        section { (apart(unit)) }
+                    }
                     section { (table("Evidence of the origin", &report.grades)) }
                     @if !report.labels.is_empty() { section { (table("Labelled networks", &report.labels)) } }
                     @if !report.likely_false_alarms.is_empty() { section { (doubtful(report)) } }
                     @if !report.campaigns.is_empty() { section { (campaigns(report)) } }
+                    @if !report.readings.is_empty() { section { (readings(report)) } }
                     section { (regimes(report)) }
                     section { (losses(report)) }
                 }
@@ -87,6 +92,55 @@ fn ladder(report: &Report) -> Markup {
             caption { "The same traffic in every unit" }
             thead { tr { th scope="col" { "Unit" } th scope="col" { "Count" } } }
             tbody { @for (unit, count) in rows { tr { td { (unit) } td { (count) } } } }
+        }
+    }
+}
+
+/// How much of each site's conversations could be read.
+fn readings(report: &Report) -> Markup {
+    html! {
+        table {
+            caption { "What could be read: conversations by site" }
+            thead { tr {
+                th scope="col" { "Site" } th scope="col" { "In clear" } th scope="col" { "Encrypted" }
+                th scope="col" { "Unknown protocol" } th scope="col" { "Readable" }
+            } }
+            tbody {
+                @for row in &report.readings {
+                    tr {
+                        td { (safe(&row.site)) } td { (grouped(row.clear)) } td { (grouped(row.hidden)) }
+                        td { (grouped(row.unknown)) } td { (format!("{:.1} %", row.inspectable_share * 100.0)) }
+                    }
+                }
+            }
+        }
+        @if report.readings.iter().any(|row| row.hidden > 0) {
+            p.note {
+                "In encrypted conversations no web attack, no web, mail or database login and no exploit is seen; of SSH and remote "
+                "desktop logins and of floods only what lengths, times and handshakes tell (inferred)."
+            }
+        }
+    }
+}
+
+/// A unit that is counted apart.
+fn apart(unit: &UnitPart) -> Markup {
+    let tables = [("Class", &unit.classes), ("Site", &unit.sites), ("Origin", &unit.origins)];
+    html! {
+        h2 { (unit.title) " (not in the headline)" }
+        @for (name, rows) in tables {
+            table {
+                caption { (unit.title) " by " (name.to_lowercase()) }
+                thead { tr { th scope="col" { (name) } th scope="col" { "Attempts" } th scope="col" { "Incidents" } } }
+                tbody {
+                    @for row in rows {
+                        tr {
+                            td { (safe(&row.title)) @if row.id != row.title { " (" (safe(&row.id)) ")" } }
+                            td { (grouped(row.counts.attempts)) } td { (grouped(row.counts.incidents)) }
+                        }
+                    }
+                }
+            }
         }
     }
 }

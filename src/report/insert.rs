@@ -52,7 +52,18 @@ pub fn all(
     for (name, length) in files {
         file.execute(params![name, length.cast_signed()])?;
     }
+    untold(transaction, snapshot)?;
     identities(transaction, snapshot)
+}
+
+/// What waits for its event line is known as a whole: the last word counts.
+fn untold(transaction: &Transaction<'_>, snapshot: &Snapshot) -> rusqlite::Result<()> {
+    transaction.prepare_cached("DELETE FROM untold")?.execute([])?;
+    let mut statement = transaction.prepare_cached("INSERT INTO untold VALUES (?1, ?2)")?;
+    for (hour, attempts) in &snapshot.untold {
+        statement.execute(params![hour.0, attempts.cast_signed()])?;
+    }
+    Ok(())
 }
 
 fn tallies(transaction: &Transaction<'_>, snapshot: &Snapshot, regime: i64) -> rusqlite::Result<()> {

@@ -36,6 +36,7 @@ pub fn write(report: &Report, sealed: &Value) -> Vec<Output> {
         table(&mut text, title, rows);
     }
     ladder_and_origins(&mut text, report);
+    units(&mut text, report);
     trend(&mut text, report);
     campaigns(&mut text, report);
     text.push_str("\n## Losses\n\n| counter | count |\n| --- | ---: |\n");
@@ -67,6 +68,30 @@ pub fn write(report: &Report, sealed: &Value) -> Vec<Output> {
         attributions.collect::<Vec<_>>().join(". "),
     );
     vec![Output { suffix: ".md".into(), content: text }]
+}
+
+/// What is counted in units of its own.
+fn units(text: &mut String, report: &Report) {
+    for unit in report.units.iter().filter(|unit| unit.is_apart() && unit.counts.attempts > 0) {
+        let _ = write!(
+            text,
+            "\n## {} (not in the headline)\n\n| of | id | name | attempts | incidents |\n| --- | --- | --- | ---: | ---: |\n",
+            unit.title
+        );
+        for (name, rows) in [("class", &unit.classes), ("site", &unit.sites), ("origin", &unit.origins)] {
+            for row in rows {
+                let counts = (grouped(row.counts.attempts), grouped(row.counts.incidents));
+                let _ = writeln!(
+                    text,
+                    "| {name} | {} | {} | {} | {} |",
+                    cell(&row.id),
+                    cell(&row.title),
+                    counts.0,
+                    counts.1
+                );
+            }
+        }
+    }
 }
 
 fn ladder_and_origins(text: &mut String, report: &Report) {

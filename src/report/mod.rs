@@ -17,6 +17,7 @@ pub mod names;
 pub mod networks;
 pub mod provenance;
 pub mod public;
+pub mod reading;
 pub mod recount;
 pub mod regimes;
 pub mod retention;
@@ -29,6 +30,7 @@ pub mod spread;
 pub mod store;
 pub mod summary;
 pub mod trend;
+pub mod units;
 pub mod verify;
 pub mod writer;
 

@@ -13,6 +13,11 @@ pub fn redact(report: &mut Report, sources_min: u64) {
     for kind in ["country", "as", "infrastructure", "registered"] {
         fold_small(&mut report.origins, kind, sources_min);
     }
+    let countries: Vec<String> =
+        report.origins.iter().filter(|row| row.kind == "country").map(|row| row.code.clone()).collect();
+    for unit in &mut report.units {
+        unit.fold_origins(SMALL, |code| countries.iter().any(|kept| kept == code));
+    }
     let is_small = |sources: Option<u64>| sources.is_none_or(|sources| sources < sources_min);
     let headline = &mut report.headline;
     let small_top = headline

@@ -12,6 +12,7 @@ use crate::report::span::Span;
 use crate::report::store::Store;
 
 /// A row of the tally.
+#[derive(Debug, Default)]
 pub struct StoreRow {
     pub hour: Hour,
     pub site: String,

@@ -1,7 +1,7 @@
 //! The tables of the store, and what brings an older one up to date.
 
 /// Format of the store; a newer one is refused, an older one brought up to date.
-pub const FORMAT: i64 = 5;
+pub const FORMAT: i64 = 6;
 
 const SCHEMA: &str = "
 CREATE TABLE tally (
@@ -83,6 +83,12 @@ CREATE TABLE regime (id INTEGER PRIMARY KEY, provenance TEXT NOT NULL UNIQUE);
 CREATE TABLE regime_hour (
     hour INTEGER NOT NULL, regime INTEGER NOT NULL, PRIMARY KEY (hour, regime)) WITHOUT ROWID;
 PRAGMA user_version = 5;
+",
+    // What waited for its event line when the process ended; the loss has the name of the contract.
+    "
+CREATE TABLE untold (hour INTEGER PRIMARY KEY, attempts INTEGER NOT NULL);
+UPDATE counter SET name = 'events' WHERE name = 'events_shed';
+PRAGMA user_version = 6;
 ",
 ];
 

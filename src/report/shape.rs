@@ -8,8 +8,10 @@ use crate::model::grade::Grade;
 use crate::model::place::Sector;
 use crate::report::campaigns::CampaignRow;
 use crate::report::dominance::{Agreement, Dominance};
+use crate::report::reading::ReadingRow;
 use crate::report::regimes::RegimeRow;
 use crate::report::trend::Trend;
+use crate::report::units::UnitPart;
 
 /// Version of the JSON's shape.
 pub const SCHEMA_VERSION: u32 = 1;
@@ -62,7 +64,7 @@ pub struct Definition {
 /// The words of definition version 1.
 pub const DEFINITION: Definition = Definition {
     version: 1,
-    attempt: "one application request judged an attack, however many rules agree; retransmissions and copies are not counted again",
+    attempt: "one application request judged an attack, however many rules agree, one failed login, one probed port or one second of a flood; retransmissions and copies are not counted again",
     session: "one transport conversation that holds at least one attempt",
     incident: "attempts of one source, class and site with gaps no longer than the setting (30 minutes by default)",
     campaign: "incidents whose first attempts share class, rule, client program and skeleton of the payload: a likeness, not a proof of one hand",
@@ -281,6 +283,10 @@ pub struct Report {
     pub classes: Vec<Row>,
     /// By grade.
     pub grades: Vec<Row>,
+    /// By what one attempt is, each unit with tables of its own.
+    pub units: Vec<UnitPart>,
+    /// By site, how much of its conversations could be read, and what encryption hides.
+    pub readings: Vec<ReadingRow>,
     /// Over time.
     pub series: Vec<Step>,
     /// Whether it is getting worse; `null` but for months and years.
@@ -291,6 +297,9 @@ pub struct Report {
     pub regimes: Vec<RegimeRow>,
     /// What was lost, by counter; every loss that the counters know, zeros included.
     pub losses: BTreeMap<String, u64>,
+    /// Acts that were watched and never made an attack: first contacts without an answer, refused logins, seconds of much
+    /// traffic. They are in no total.
+    pub not_judged: BTreeMap<String, u64>,
     /// The other counters of the packet path.
     pub counters: BTreeMap<String, u64>,
     /// Endpoints where a rule hits many clients that do nothing else: to be looked at, and excepted if they are honest.
@@ -331,6 +340,13 @@ impl Report {
         ];
         let kinds: BTreeSet<&'static str> = self.origins.iter().map(|row| row.kind).collect();
         parts.extend(kinds.into_iter().map(|kind| (kind, of_kind(kind))));
+        parts.push(("units", self.units.iter().map(|unit| unit.counts.attempts).sum()));
+        if let Some((unit, (table, sum))) =
+            self.units.iter().find_map(|unit| Some((unit, unit.unreconciled()?)))
+        {
+            let total = unit.counts.attempts;
+            return Err(format!("{table} of {} add up to {sum} attempts, its total is {total}", unit.id));
+        }
         match parts.iter().find(|(_, part)| *part != self.totals.attempts) {
             Some((name, part)) => {
                 Err(format!("{name} add up to {part} attempts, the total is {}", self.totals.attempts))

@@ -17,7 +17,7 @@ use crate::report::schema::{FORMAT, MIGRATIONS};
 use crate::report::source_rows::{self, Filled};
 use crate::report::trend::months::Known;
 use crate::report::writer::Mode;
-use crate::report::{ReportError, insert, networks, regimes};
+use crate::report::{ReportError, insert, networks, regimes, summary};
 use crate::tally::{CampaignId, OpenIncident, Snapshot};
 
 /// Name of the store in the state folder.
@@ -215,6 +215,22 @@ impl Store {
             transaction.commit()
         };
         undo(&mut self.connection).map_err(|error| ReportError::Store { error, path })
+    }
+
+    /// What waited for its event line when an earlier run was killed has none: it is counted as shed.
+    pub fn shed_untold(&mut self) -> Result<(), ReportError> {
+        let path = self.path.clone();
+        let shed = |connection: &mut Connection| -> rusqlite::Result<()> {
+            let transaction = connection.transaction()?;
+            transaction.execute(
+                "INSERT INTO counter SELECT hour, ?1, attempts FROM untold WHERE true
+                 ON CONFLICT DO UPDATE SET value = value + excluded.value",
+                [summary::EVENTS],
+            )?;
+            transaction.execute("DELETE FROM untold", [])?;
+            transaction.commit()
+        };
+        shed(&mut self.connection).map_err(|error| ReportError::Store { error, path })
     }
 
     /// Notes that a replay has come to its end, and remembers the capture files it counted by their hashes: both or neither,

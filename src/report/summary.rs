@@ -16,11 +16,21 @@ use crate::report::span::{Days, Span};
 use crate::report::store::{Store, is_loss};
 use crate::report::tables::Tables;
 use crate::report::{
-    ReportError, campaigns, dominance, doubtful, networks, query, regimes, rollup, sentence, spread, trend,
+    ReportError, campaigns, dominance, doubtful, networks, query, reading, regimes, rollup, sentence, spread,
+    trend,
 };
 
+/// The loss of event lines: attempts that no line represents.
+pub const EVENTS: &str = "events";
 /// Losses that are counted outside the packet path.
-pub const OTHER_LOSSES: [&str; 2] = ["events_shed", "late_attempts"];
+pub const OTHER_LOSSES: [&str; 4] = [EVENTS, "late_attempts", "targets_shed", "windows_forgotten"];
+
+/// Acts that were judged by source and found no attack: name in the report, counter in the store.
+const NOT_JUDGED: [(&str, &str); 3] = [
+    ("contacts", "not_judged_contacts"),
+    ("flood_seconds", "not_judged_flood_seconds"),
+    ("logins", "not_judged_logins"),
+];
 
 /// Less of a step observed than this breaks a comparison with others.
 const COVERED_MIN: f64 = 0.9;
@@ -39,7 +49,9 @@ pub fn build(
     let regimes = regimes::read(store, span, site)?;
     let provenance = regimes.last().map_or(fallback, |regime| &regime.way.provenance);
     let watch = query::watch(store, span)?;
-    let counters = query::counters(store, span)?;
+    let mut counters = query::counters(store, span)?;
+    let mut readings = reading::take(&mut counters);
+    readings.retain(|row| site.is_none_or(|site| site == row.site));
     let mut tables = Tables::default();
     query::each_row(store, span, site, |row| tables.add(row, span))?;
     let observed = watch.values().sum::<i64>() / MICROS_PER_SEC;
@@ -72,11 +84,14 @@ pub fn build(
         labels: rows.labels,
         classes: rows.classes,
         grades: rows.grades,
+        units: tables.units.parts(),
+        readings,
         series: series(asked, &tables.steps, &watch, &regimes)?,
         trend: trend::read(asked, declared)?,
         campaigns: campaigns::read(store, span, site)?,
         regimes: regimes::rows(&regimes),
         losses: losses(&counters),
+        not_judged: not_judged(&counters),
         counters: without_losses(counters),
         likely_false_alarms: doubtful::read(store, span, site)?,
         home: provenance.home.clone(),
@@ -180,8 +195,15 @@ pub fn share(part: u64, whole: u64) -> f64 {
 }
 
 fn without_losses(counters: BTreeMap<String, u64>) -> BTreeMap<String, u64> {
-    let is_other = |name: &str| !is_loss(name) && !OTHER_LOSSES.contains(&name);
+    let is_not_judged = |name: &str| NOT_JUDGED.iter().any(|(_, counter)| *counter == name);
+    let is_other = |name: &str| !is_loss(name) && !OTHER_LOSSES.contains(&name) && !is_not_judged(name);
     counters.into_iter().filter(|(name, _)| is_other(name)).collect()
+}
+
+/// What was watched and found no attack, zeros included.
+fn not_judged(counters: &BTreeMap<String, u64>) -> BTreeMap<String, u64> {
+    let count = |counter: &str| counters.get(counter).copied().unwrap_or(0);
+    NOT_JUDGED.iter().map(|(name, counter)| ((*name).to_owned(), count(counter))).collect()
 }
 
 /// Every loss, zeros included, so that "nothing was lost" is said and not left out.

@@ -13,6 +13,7 @@ use crate::report::shape::{Counts, OriginRow, Row, grade_title, sector_title};
 use crate::report::span::Span;
 use crate::report::store::Store;
 use crate::report::summary::share;
+use crate::report::units::Units;
 use crate::report::{ReportError, countries};
 
 /// Sums of a span.
@@ -20,6 +21,7 @@ use crate::report::{ReportError, countries};
 pub struct Tables {
     pub totals: Counts,
     pub second: Second,
+    pub units: Units,
     sites: BTreeMap<String, Counts>,
     classes: BTreeMap<String, Counts>,
     grades: BTreeMap<String, Counts>,
@@ -50,6 +52,7 @@ impl Tables {
         let step = Period::containing(span.step(), row.hour.start()).first_hour();
         self.totals.add(row.counts);
         self.second.add(row.second);
+        self.units.add(row);
         self.steps.entry(step).or_default().add(row.counts);
         for (table, key) in [
             (&mut self.sites, &row.site),

@@ -30,6 +30,7 @@ pub fn write(report: &Report, sealed: &Value) -> Vec<Output> {
     text.table("By row of the statement", &report.sectors, true);
     text.table("By site", &report.sites, false);
     text.table("By class", &report.classes, false);
+    units(report, &mut text);
     origins(report, &mut text);
     networks(report, &mut text);
     campaigns(report, &mut text);
@@ -37,6 +38,7 @@ pub fn write(report: &Report, sealed: &Value) -> Vec<Output> {
     if !report.labels.is_empty() {
         text.table("By label", &report.labels, false);
     }
+    readings(report, &mut text);
     series(report, &mut text);
     trend(report, &mut text);
     doubtful(report, &mut text);
@@ -220,6 +222,41 @@ fn ladder(report: &Report, text: &mut Lines) {
     }
 }
 
+/// How much of each site's conversations could be read.
+fn readings(report: &Report, text: &mut Lines) {
+    if report.readings.is_empty() {
+        return;
+    }
+    text.title("What could be read (conversations)");
+    text.header(["in clear", "encrypted", "unknown", "readable %"]);
+    for row in report.readings.iter().take(ORIGINS_MAX) {
+        let share = format!("{:.1}", row.inspectable_share * 100.0);
+        text.row(&row.site, [grouped(row.clear), grouped(row.hidden), grouped(row.unknown), share]);
+    }
+    if report.readings.iter().any(|row| row.hidden > 0) {
+        text.paragraph(
+            "In encrypted conversations no web attack, no web, mail or database login and no exploit is seen; of SSH and remote \
+             desktop logins and of floods only what lengths, times and handshakes tell (inferred).",
+        );
+    }
+}
+
+/// What is counted in units of its own: the classes and the first origins of scans and floods.
+fn units(report: &Report, text: &mut Lines) {
+    for unit in report.units.iter().filter(|unit| unit.is_apart() && unit.counts.attempts > 0) {
+        text.title(&format!("{}: not in the headline", unit.title));
+        text.header(["attempts", "", "incidents", ""]);
+        let rows = unit.classes.iter().chain(unit.sites.iter().take(ORIGINS_MAX));
+        for row in rows.chain(unit.origins.iter().take(NETWORKS_MAX)) {
+            let name =
+                if row.id == row.title { row.title.clone() } else { format!("{}  {}", row.id, row.title) };
+            let counts = [grouped(row.counts.attempts), grouped(row.counts.incidents)];
+            let [attempts, incidents] = counts;
+            text.row(&name, [attempts, String::new(), incidents, String::new()]);
+        }
+    }
+}
+
 fn of_kind<'r>(report: &'r Report, kind: &'r str) -> impl Iterator<Item = &'r OriginRow> {
     report.origins.iter().filter(move |row| row.kind == kind)
 }
@@ -346,6 +383,13 @@ fn foot(report: &Report, sealed: &Value, text: &mut Lines) {
     }
     for (name, count) in lost {
         text.line(&format!("{} {:>20}", fit(name, NAME_WIDTH - 1), grouped(*count)));
+    }
+    if report.not_judged.values().any(|count| *count > 0) {
+        text.title("Not judged: watched, and no attack");
+        for (name, count) in &report.not_judged {
+            let name = name.replace('_', " ");
+            text.line(&format!("{} {:>20}", fit(&name, NAME_WIDTH - 1), grouped(*count)));
+        }
     }
     text.title("How it was made");
     for regime in &report.regimes {

@@ -25,7 +25,7 @@ use crate::report::shape::Report;
 use crate::report::span::Span;
 use crate::report::store::{Closed, Store};
 use crate::report::summary;
-use crate::report::{ReportError, files, manifest, retention, sources};
+use crate::report::{ReportError, files, manifest, reading, retention, sources};
 use crate::tally::{OpenIncident, Snapshot};
 
 /// A period closes so long after its end: attempts are judged up to 30 s after their request.
@@ -80,6 +80,7 @@ impl Writer {
         files::make_folder(&setup.settings.directory)?;
         let (mut store, told) = Store::open(&setup.state.directory)?;
         store.undo_unfinished()?;
+        store.shed_untold()?;
         store.set_sources_per_day(u64::from(setup.state.sources_per_day));
         store.set_meta("provenance", &serde_json::to_string(&setup.provenance).unwrap_or_default())?;
         store.set_regime(&setup.provenance)?;
@@ -187,13 +188,23 @@ impl Writer {
         self.move_late(snapshot);
         let lengths = if self.setup.settings.events { self.append_events(snapshot)? } else { Vec::new() };
         let hour = self.clock.now().hour();
-        let extra = [
-            (hour, "events_shed", snapshot.events_shed),
+        let unjudged = snapshot.unjudged.counters().map(|(name, count)| (hour, name, count));
+        let conversations = reading::counters(snapshot);
+        let mut extra = vec![
+            (hour, summary::EVENTS, snapshot.events_shed),
             (hour, "late_attempts", snapshot.late),
             (hour, "duplicate_attempts", snapshot.duplicates),
             (hour, "sources_spilled", snapshot.sources_spilled),
             (hour, "identities_shed", snapshot.ids_shed),
         ];
+        extra.extend(conversations.iter().map(|(counted, name, value)| {
+            let is_closed = self
+                .kinds
+                .iter()
+                .any(|kind| self.closed_now.contains(&Period::containing(*kind, counted.start())));
+            (if is_closed { hour } else { *counted }, name.as_str(), *value)
+        }));
+        extra.extend(unjudged);
         self.store.add(snapshot, &lengths, &extra, self.setup.mode)?;
         // From here on it is counted: nothing may fail any more, or it would be given again.
         self.events.committed(lengths);

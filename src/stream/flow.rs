@@ -1,14 +1,15 @@
 //! One conversation: its two directions, who opened it, and what its packets prove of the origin.
 
-use std::net::{IpAddr, SocketAddr};
+use std::net::{IpAddr, Ipv6Addr, SocketAddr};
 
 use crate::decode::transport::{Segment, flag};
+use crate::model::contact::Touched;
 use crate::model::grade::Grade;
 use crate::model::stream::Side;
 use crate::model::time::{MICROS_PER_SEC, Timestamp};
 use crate::stream::half::Half;
 use crate::stream::list::Links;
-use crate::stream::{FlowRef, View};
+use crate::stream::{FlowRef, Stall, View};
 
 /// The two ends of a conversation in an order that does not depend on who sends.
 #[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
@@ -21,11 +22,22 @@ pub struct Key {
 impl Key {
     /// The key of a segment, and whether its sender is the lower end.
     pub fn of(segment: &Segment<'_>) -> (Self, bool) {
-        let source = (bits(segment.source.ip()), segment.source.port());
-        let destination = (bits(segment.destination.ip()), segment.destination.port());
+        Self::between(segment.source, segment.destination)
+    }
+
+    /// The key of what goes from one end to the other, and whether the first is the lower end.
+    pub fn between(source: SocketAddr, destination: SocketAddr) -> (Self, bool) {
+        let source = (bits(source.ip()), source.port());
+        let destination = (bits(destination.ip()), destination.port());
         let sender_is_low = source <= destination;
         let (low, high) = if sender_is_low { (source, destination) } else { (destination, source) };
         (Self { low: low.0, high: high.0, ports: u32::from(low.1) << 16 | u32::from(high.1) }, sender_is_low)
+    }
+
+    /// The lower and the higher end.
+    pub fn ends(&self) -> (SocketAddr, SocketAddr) {
+        let end = |bits, port| SocketAddr::new(Ipv6Addr::from_bits(bits).to_canonical(), port);
+        (end(self.low, (self.ports >> 16) as u16), end(self.high, self.ports as u16))
     }
 }
 
@@ -51,16 +63,54 @@ impl Phase {
     /// Every phase.
     pub const ALL: [Self; 3] = [Self::Opening, Self::Open, Self::Closing];
 
+    /// Packet time in its list after which a conversation is looked at again.
+    pub const fn patience_micros(self) -> i64 {
+        match self {
+            Self::Opening => ANSWER_MICROS,
+            Self::Open | Self::Closing => self.timeout_micros(),
+        }
+    }
+
     /// Packet time without a packet after which the conversation is forgotten.
     pub const fn timeout_micros(self) -> i64 {
         MICROS_PER_SEC
             * match self {
-                Self::Opening => 30,
+                // Above the longest pause of Linux between two SYNs (32 s). One that is not repeated is gone long before.
+                Self::Opening => 40,
                 // Above the keep-alive time-outs of the usual servers (5 to 75 s) and proxies (300 s).
                 Self::Open => 600,
                 Self::Closing => 10,
             }
     }
+}
+
+/// How long a SYN may be unanswered before this is told. Clients repeat it after 1, 3 and 7 seconds; an answer that takes longer is
+/// of use to nobody, and what is told must be told within the reply time-out of attempts.
+pub const ANSWER_MICROS: i64 = 10 * MICROS_PER_SEC;
+/// How long a client's window may be shut before it holds its server up: above what a busy browser or a sleeping phone needs.
+pub const STALL_MICROS: i64 = 10 * MICROS_PER_SEC;
+/// How far behind its SYN a client may be where its answer to a SYN/ACK that was not captured is recognised.
+const WENT_ON_MAX: u32 = 1 << 20;
+
+/// What is known of the SYN that opened a conversation.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum Opening {
+    /// No answer to it was captured.
+    Asked,
+    /// What became of it was told.
+    Told,
+    /// It was not seen.
+    Unseen,
+    /// The client went on as one does who was answered, although no answer was captured.
+    WentOn,
+}
+
+/// Whether the client lets the server send.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+enum Window {
+    Open,
+    Shut(Timestamp),
+    Told,
 }
 
 /// One conversation.
@@ -86,8 +136,15 @@ pub struct Flow<S> {
     pub from_server: Half,
     /// How far it is.
     pub phase: Phase,
+    /// Time of its first packet.
+    pub opened: Timestamp,
+    /// When it was put at the end of its time-out list.
+    pub listed: Timestamp,
     /// Time of its last packet.
     pub last: Timestamp,
+    /// What is known of its SYN.
+    pub opening: Opening,
+    window: Window,
     /// Whether the three-way handshake was seen with the right acknowledgements.
     pub handshake: bool,
     /// The only side that a segment was captured of, while it is the only one.
@@ -109,6 +166,8 @@ impl<S: Default> Flow<S> {
         sender: Side,
         sender_is_low: bool,
     ) -> Self {
+        let opening =
+            if segment.has(flag::SYN) && sender == Side::Client { Opening::Asked } else { Opening::Unseen };
         let (client, server) = match sender {
             Side::Client => (segment.source, segment.destination),
             Side::Server => (segment.destination, segment.source),
@@ -124,7 +183,11 @@ impl<S: Default> Flow<S> {
             from_client: Half::default(),
             from_server: Half::default(),
             phase: Phase::Opening,
+            opened: Timestamp::default(),
+            listed: Timestamp::default(),
             last: Timestamp::default(),
+            opening,
+            window: Window::Open,
             handshake: false,
             only: Some(sender),
             reopening: None,
@@ -188,6 +251,72 @@ impl<S: Default> Flow<S> {
         {
             self.handshake = true;
         }
+        if side == Side::Client
+            && self.opening == Opening::Asked
+            && segment.has(flag::ACK)
+            && !segment.has(flag::SYN | flag::RST)
+            && let Some(asked) = self.from_client.initial
+            && (1..=WENT_ON_MAX).contains(&segment.sequence.wrapping_sub(asked))
+        {
+            self.opening = Opening::WentOn;
+        }
+    }
+
+    /// What has become of its SYN so far, if that is to be told still.
+    pub const fn fate(&self) -> Option<Touched> {
+        match self.opening {
+            Opening::Asked if !self.from_server.is_started() => Some(Touched::Silent),
+            Opening::Asked | Opening::WentOn => Some(Touched::Answered),
+            Opening::Told | Opening::Unseen => None,
+        }
+    }
+
+    /// What a segment that was just taken decides of it.
+    pub fn decided(&self, segment: &Segment<'_>, side: Side) -> Option<Touched> {
+        let fate = self.fate()?;
+        if self.handshake {
+            return Some(Touched::Answered);
+        }
+        match (fate, side, self.from_client.initial) {
+            _ if !segment.has(flag::RST) => None,
+            (Touched::Silent, Side::Server, Some(asked)) => {
+                // RFC 9293 §3.10.7.3: a reset is believed that acknowledges the SYN, and what it carried.
+                let ahead = segment.acknowledgement.wrapping_sub(asked);
+                let sent = self.from_client.next().wrapping_sub(asked);
+                (!segment.has(flag::ACK) || ahead <= sent).then_some(Touched::Refused)
+            }
+            // Half an opening: the answer was all that was wanted.
+            (Touched::Answered, ..) => Some(Touched::Answered),
+            _ => None,
+        }
+    }
+
+    /// Whether its SYN or the answer to it was repeated, and so lately that it may be once more.
+    pub const fn is_trying(&self, now: Timestamp) -> bool {
+        let silent = now.micros_since(self.last);
+        self.last.micros_since(self.opened) > 0 && silent < Phase::Opening.timeout_micros()
+    }
+
+    /// Follows the window that the client leaves open for its server.
+    pub const fn stall(&mut self, segment: &Segment<'_>, side: Side, now: Timestamp) -> Option<Stall> {
+        let counts = matches!(side, Side::Client) && matches!(self.phase, Phase::Open);
+        if !counts || segment.has(flag::SYN | flag::RST | flag::FIN) || !segment.has(flag::ACK) {
+            return None;
+        }
+        match (self.window, segment.window) {
+            (Window::Open, 0) => self.window = Window::Shut(now),
+            (Window::Shut(since), 0) if now.micros_since(since) >= STALL_MICROS => {
+                self.window = Window::Told;
+                return Some(Stall::Begins);
+            }
+            (Window::Told, 1..) => {
+                self.window = Window::Open;
+                return Some(Stall::Ends);
+            }
+            (Window::Shut(_), 1..) => self.window = Window::Open,
+            _ => {}
+        }
+        None
     }
 
     /// What is told to a consumer.
@@ -201,6 +330,8 @@ impl<S: Default> Flow<S> {
             client: self.client,
             server: self.server,
             initial,
+            asked: self.from_client.initial.unwrap_or_default(),
+            opened: self.opened,
             grade: self.grade(),
             one_sided: self.only.is_some(),
             now,

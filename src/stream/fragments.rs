@@ -1,6 +1,8 @@
 //! IP fragments → the transport's bytes (RFC 791 §3.2, RFC 8200 §4.5).
 //!
-//! Of bytes that come twice the first copy counts, as in TCP reassembly; other content is counted. Whoever waits too long, or
+//! Of bytes that come twice the first copy counts in IPv4, as in TCP reassembly; other content is counted. In IPv6 fragments must
+//! not overlap (RFC 5722): a datagram in which they do is dropped whole, with all that comes of it later, as its receiver drops
+//! it; an exact repetition alone is passed over (RFC 8200 §4.5). Whoever waits too long, or
 //! sends too much, is forgotten: a datagram may keep its sender waiting, never the sensor.
 
 use std::collections::HashMap;
@@ -33,6 +35,8 @@ struct Datagram {
     /// Length of the payload, once the last fragment told it.
     length: Option<u32>,
     fragments: usize,
+    /// Whether it was given up. It stays for as long as its fragments may come, so that the rest of them makes no other one.
+    is_refused: bool,
 }
 
 /// The datagrams in the making, of one worker.
@@ -82,25 +86,27 @@ impl Fragments {
                 spans: Vec::new(),
                 length: None,
                 fragments: 0,
+                is_refused: false,
             };
             self.waiting.insert(key, datagram);
         }
         let datagram = self.waiting.get_mut(&key)?;
         let before = datagram.bytes.capacity();
-        let taken = datagram.take(fragment, counters);
+        if datagram.is_refused || !datagram.take(fragment, is_v4, counters) {
+            counters.add(Counter::FragmentsDropped, datagram.refuse());
+            self.held = (self.held + datagram.bytes.capacity()).saturating_sub(before);
+            return None;
+        }
         let is_whole = datagram.is_whole();
         self.held = self.held + datagram.bytes.capacity() - before;
-        if !taken || is_whole {
+        if is_whole {
             let datagram = self.waiting.remove(&key)?;
             self.held -= datagram.bytes.capacity();
-            if !taken {
-                counters.add(Counter::FragmentsDropped, datagram.fragments as u64 + 1);
-                return None;
-            }
             counters.count(Counter::DatagramsReassembled);
             self.whole = datagram.bytes;
             return Some(Packet {
                 addresses: fragment.addresses,
+                identification: fragment.id,
                 protocol: fragment.protocol,
                 payload: &self.whole,
                 cut: false,
@@ -139,8 +145,15 @@ impl Fragments {
 }
 
 impl Datagram {
+    /// Gives it up. The number of fragments lost by that, the one in hand included.
+    fn refuse(&mut self) -> u64 {
+        let lost = std::mem::take(&mut self.fragments) as u64 + 1;
+        (self.bytes, self.spans, self.is_refused) = (Vec::new(), Vec::new(), true);
+        lost
+    }
+
     /// Takes the bytes of a fragment. False where the datagram cannot be believed any more.
-    fn take(&mut self, fragment: &Fragment<'_>, counters: &mut Counters) -> bool {
+    fn take(&mut self, fragment: &Fragment<'_>, is_v4: bool, counters: &mut Counters) -> bool {
         let start = u32::from(fragment.offset);
         let end = start + fragment.payload.len() as u32;
         if !fragment.more {
@@ -149,10 +162,14 @@ impl Datagram {
             }
             self.length = Some(self.length.unwrap_or(end));
         }
-        self.fragments += 1;
-        if self.fragments > FRAGMENTS_MAX {
+        if self.fragments >= FRAGMENTS_MAX {
             return false;
         }
+        if !is_v4 && self.is_overlapped_by(fragment, (start, end)) {
+            counters.count(Counter::FragmentsConflicting);
+            return false;
+        }
+        self.fragments += 1;
         if self.bytes.len() < end as usize {
             self.bytes.resize(end as usize, 0);
         }
@@ -179,6 +196,14 @@ impl Datagram {
         }
         self.spans = joined;
         true
+    }
+
+    /// Whether a fragment overlaps what has come and is no repetition of it.
+    fn is_overlapped_by(&self, fragment: &Fragment<'_>, (start, end): (u32, u32)) -> bool {
+        let mut touching = self.spans.iter().filter(|(from, to)| *to > start && *from < end);
+        let Some((from, to)) = touching.next() else { return false };
+        let is_held = *from <= start && *to >= end;
+        !is_held || part(&self.bytes, 0, (start, end)) != fragment.payload
     }
 
     /// Whether nothing is missing. What lies behind the end that the last fragment named is cut off.
@@ -251,6 +276,27 @@ mod tests {
         ]);
         assert_eq!(whole.unwrap(), b"0123456789abcdefend");
         assert_eq!(counters.value(Counter::FragmentsConflicting), 1);
+    }
+
+    #[test]
+    fn in_ipv6_an_overlap_drops_the_datagram_and_an_exact_repetition_does_not() {
+        let six = |offset, more, payload| {
+            let addresses = ("2001:db8::1".parse().unwrap(), "2001:db8::2".parse().unwrap());
+            Fragment { addresses, ..piece(offset, more, payload) }
+        };
+        let first = six(0, true, &b"0123456789abcdef"[..]);
+        let (whole, counters) = together(&[first, first, six(8, true, b"89abcdef"), six(16, false, b"end")]);
+        assert_eq!(whole.unwrap(), b"0123456789abcdefend");
+        assert_eq!(counters.value(Counter::FragmentsDropped), 0);
+        for overlap in
+            [six(8, true, b"89abcdefXXXXXXXX"), six(8, true, b"89abcdeX"), six(0, true, b"0123456X")]
+        {
+            let parts = [first, overlap, six(16, false, b"end"), first, six(16, false, b"end")];
+            let (whole, counters) = together(&parts);
+            assert!(whole.is_none(), "nor is it put together from what comes later");
+            assert_eq!(counters.value(Counter::FragmentsDropped), 5);
+            assert_eq!(counters.value(Counter::FragmentsConflicting), 1);
+        }
     }
 
     #[test]

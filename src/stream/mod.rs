@@ -1,9 +1,10 @@
 //! Fragments → datagrams, segments → ordered bytes of each direction.
 //!
-//! Owns the flow table and TCP reassembly: the only per-conversation memory besides what a parser holds, and
-//! all of it bounded. Measures what grades an origin (handshake, two-way exchange). Hands ordered bytes,
+//! Owns the flow table, TCP reassembly and the table of UDP conversations: the only per-conversation memory
+//! besides what a parser holds, and all of it bounded. Measures what grades an origin (handshake, two-way exchange). Hands ordered bytes,
 //! gaps and ends to a [`Consumer`]. Must not know: what the bytes mean, origins, files.
 
+pub mod datagrams;
 pub mod flow;
 pub mod fragments;
 pub mod half;
@@ -12,6 +13,8 @@ pub mod table;
 
 use std::net::SocketAddr;
 
+use crate::decode::transport::Segment;
+use crate::model::contact::Touched;
 use crate::model::grade::Grade;
 use crate::model::stream::{Chunk, Side};
 use crate::model::time::Timestamp;
@@ -34,6 +37,10 @@ pub struct View {
     pub server: SocketAddr,
     /// Initial sequence numbers of client and server; zeros where the handshake was not seen.
     pub initial: (u32, u32),
+    /// Initial sequence number of the client alone; 0 where its SYN was not seen.
+    pub asked: u32,
+    /// Time of its first segment.
+    pub opened: Timestamp,
     /// Grade of origin evidence so far.
     pub grade: Grade,
     /// Whether only one direction was captured so far.
@@ -42,11 +49,26 @@ pub struct View {
     pub now: Timestamp,
 }
 
+/// Whether a client lets its server send.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum Stall {
+    /// Its window has been shut for [`flow::STALL_MICROS`].
+    Begins,
+    /// It is open again. At the end of a conversation this is not told.
+    Ends,
+}
+
 /// Takes the ordered bytes. Calls for one conversation come in the order of its bytes.
 pub trait Consumer {
     /// What the consumer keeps with each conversation.
     type State: Default;
 
+    /// What became of the SYN that opened a conversation: once for each that began with one.
+    fn touched(&mut self, view: &View, state: &mut Self::State, how: Touched);
+    /// A segment, not a SYN alone, that belongs to no conversation known. It may open one (SYN/ACK, data) or none.
+    fn stray(&mut self, now: Timestamp, segment: &Segment<'_>);
+    /// The client stopped its server from sending, or lets it again.
+    fn stalled(&mut self, view: &View, state: &mut Self::State, stall: Stall);
     /// Which end sends this, judged by the bytes alone; asked only where the handshake was not seen.
     fn sender_of(&self, bytes: &[u8]) -> Option<Side>;
     /// Bytes, in order, without repetition.

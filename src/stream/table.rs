@@ -1,12 +1,15 @@
 //! The flow table: finds the conversation of a segment, keeps the table within its limits.
 
+use std::net::SocketAddr;
+
 use hashbrown::HashTable;
 
 use crate::decode::transport::{Segment, flag};
+use crate::model::contact::Touched;
 use crate::model::progress::{Counter, Counters};
 use crate::model::stream::{Chunk, Side};
 use crate::model::time::{MICROS_PER_SEC, Timestamp};
-use crate::stream::flow::{Flow, Key, Phase};
+use crate::stream::flow::{Flow, Key, Opening, Phase};
 use crate::stream::half::{Arrival, Intake};
 use crate::stream::list::{Linked, Links, List};
 use crate::stream::{Consumer, FlowRef};
@@ -113,11 +116,42 @@ impl<C: Consumer> Table<C> {
         flow.last = now;
         let (held, phase) = (flow.held, flow.phase);
         self.held = (self.held + held).saturating_sub(before);
-        if let Some(list) = self.lists.get_mut(phase_before as usize) {
+        // An unfinished handshake keeps its place: nothing but its answer moves the time when it is told that there was none.
+        if (phase_before, phase) != (Phase::Opening, Phase::Opening) {
+            self.relist(slot, (phase_before, phase), now);
+        }
+    }
+
+    /// Puts a conversation at the end of the list of its phase.
+    fn relist(&mut self, slot: u32, (before, after): (Phase, Phase), now: Timestamp) {
+        if let Some(list) = self.lists.get_mut(before as usize) {
             list.remove(&mut self.slots, slot);
         }
-        if let Some(list) = self.lists.get_mut(phase as usize) {
+        if let Some(flow) = self.slots.flow(slot) {
+            flow.listed = now;
+        }
+        if let Some(list) = self.lists.get_mut(after as usize) {
             list.push(&mut self.slots, slot);
+        }
+    }
+
+    /// Takes an ICMP error that quotes a SYN, by its ends and sequence number.
+    pub fn undelivered(
+        &mut self,
+        now: Timestamp,
+        (client, server, sequence): (SocketAddr, SocketAddr, u32),
+        how: Touched,
+        consumer: &mut C,
+    ) {
+        let (key, client_is_low) = Key::between(client, server);
+        let hash = self.hasher.hash_one(key);
+        if let Some(slot) = self.index.find(hash, |slot| self.slots.is(*slot, &key)).copied()
+            && let Some(flow) = self.slots.flow(slot)
+            && flow.client_is_low == client_is_low
+            && flow.fate() == Some(Touched::Silent)
+            && flow.from_client.initial == Some(sequence)
+        {
+            tell(flow, slot, (now, how), consumer);
         }
     }
 
@@ -127,11 +161,18 @@ impl<C: Consumer> Table<C> {
         for phase in Phase::ALL {
             while left > 0 {
                 let Some(slot) = self.lists.get(phase as usize).and_then(List::oldest) else { break };
-                let silent = self.slots.flow(slot).map_or(0, |flow| now.micros_since(flow.last));
-                if silent < phase.timeout_micros() {
+                let Some(flow) = self.slots.flow(slot) else { break };
+                if now.micros_since(flow.listed) < phase.patience_micros() {
                     break;
                 }
-                self.forget(slot, now, consumer);
+                if phase == Phase::Opening && flow.is_trying(now) {
+                    if let Some(fate) = flow.fate() {
+                        tell(flow, slot, (now, fate), consumer);
+                    }
+                    self.relist(slot, (phase, phase), now);
+                } else {
+                    self.forget(slot, now, consumer);
+                }
                 left -= 1;
             }
         }
@@ -179,6 +220,9 @@ impl<C: Consumer> Table<C> {
             }
             self.forget(slot, now, consumer);
         }
+        if segment.flags & (flag::SYN | flag::ACK) != flag::SYN || segment.has(flag::FIN | flag::RST) {
+            consumer.stray(now, segment);
+        }
         let sender = opener(segment, consumer)?;
         if self.index.len() >= self.limits.flows_max {
             self.evict(now, consumer);
@@ -191,6 +235,7 @@ impl<C: Consumer> Table<C> {
             flow.phase = Phase::Open;
             counters.count(Counter::FlowsMidstream);
         }
+        (flow.opened, flow.listed) = (now, now);
         let phase = flow.phase;
         let slot = if let Some(slot) = self.free.pop() {
             if let Some(place) = self.slots.0.get_mut(slot as usize) {
@@ -223,6 +268,9 @@ impl<C: Consumer> Table<C> {
             list.remove(&mut self.slots, slot);
         }
         if let Some(mut flow) = self.slots.0.get_mut(slot as usize).and_then(Option::take) {
+            if let Some(fate) = flow.fate() {
+                tell(&mut flow, slot, (now, fate), consumer);
+            }
             let view = flow.view(slot, now);
             consumer.ended(&view, &mut flow.state);
             if let Ok(entry) = self.index.find_entry(flow.hash, |other| *other == slot) {
@@ -237,6 +285,9 @@ impl<C: Consumer> Table<C> {
 /// Which end sent the first segment of a conversation; `None` for a segment that opens none.
 fn opener<C: Consumer>(segment: &Segment<'_>, consumer: &C) -> Option<Side> {
     match (segment.has(flag::SYN), segment.has(flag::ACK)) {
+        // No stack opens with these (RFC 9293 §3.10.7.2 drops or refuses them), and every other segment acknowledges.
+        (true, _) if segment.has(flag::FIN | flag::RST) => None,
+        (false, false) => None,
         (true, false) => Some(Side::Client),
         (true, true) => Some(Side::Server),
         // Picked up in the middle. A bare ACK, FIN or RST tells nothing that is worth a slot.
@@ -248,13 +299,25 @@ fn opener<C: Consumer>(segment: &Segment<'_>, consumer: &C) -> Option<Side> {
     }
 }
 
+/// Tells what became of a conversation's SYN. Once: there is nothing to tell after it.
+fn tell<C: Consumer>(
+    flow: &mut Flow<C::State>,
+    slot: u32,
+    (now, how): (Timestamp, Touched),
+    consumer: &mut C,
+) {
+    flow.opening = Opening::Told;
+    let view = flow.view(slot, now);
+    consumer.touched(&view, &mut flow.state, how);
+}
+
 impl<S: Default> Flow<S> {
     /// Whether a segment shows that these ports now carry another conversation.
     ///
     /// A SYN alone proves nothing (anybody can forge one): an open conversation yields only when the server
     /// agrees to it, or after a long silence.
     fn is_reopened_by(&mut self, segment: &Segment<'_>, sender_is_low: bool, silent: i64) -> bool {
-        if !segment.has(flag::SYN) {
+        if !segment.has(flag::SYN) || segment.has(flag::FIN | flag::RST) {
             return false;
         }
         if segment.has(flag::ACK) {
@@ -295,6 +358,7 @@ impl<C: Consumer> Step<'_, C> {
         }
         self.flow.hear(side);
         self.flow.shake(segment, side);
+        self.decide(segment, side);
         if !segment.payload.is_empty() {
             self.flow.half(side).pick_up(begin);
             self.data(side, begin, segment.payload);
@@ -302,12 +366,20 @@ impl<C: Consumer> Step<'_, C> {
         if segment.has(flag::ACK) {
             self.acknowledgement(side, segment.acknowledgement);
             self.flow.shake(segment, side);
+            self.decide(segment, side);
         }
         self.gaps();
         if segment.has(flag::FIN) {
             self.flow.half(side).finish(begin.wrapping_add(segment.payload.len() as u32));
         }
         self.settle(segment, side);
+    }
+
+    /// Tells what this segment decides of the SYN.
+    fn decide(&mut self, segment: &Segment<'_>, side: Side) {
+        if let Some(how) = self.flow.decided(segment, side) {
+            tell(self.flow, self.slot, (self.now, how), self.consumer);
+        }
     }
 
     fn data(&mut self, side: Side, sequence: u32, bytes: &[u8]) {
@@ -371,6 +443,10 @@ impl<C: Consumer> Step<'_, C> {
                 let view = self.flow.view(self.slot, self.now);
                 self.consumer.closed(&view, &mut self.flow.state, ending);
             }
+        }
+        if let Some(stall) = self.flow.stall(segment, side, self.now) {
+            let view = self.flow.view(self.slot, self.now);
+            self.consumer.stalled(&view, &mut self.flow.state, stall);
         }
         let reset = segment.has(flag::RST) && self.flow.half(side).accepts_reset(segment.sequence);
         let ended = self.flow.from_client.is_closed() && self.flow.from_server.is_closed();

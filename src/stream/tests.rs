@@ -1,4 +1,5 @@
 use super::*;
+use crate::decode::transport::flag;
 use crate::decode::{Payload, decode};
 use crate::model::progress::{Counter, Counters};
 use crate::stream::table::{Limits, Table};
@@ -13,10 +14,25 @@ struct Diary {
     grade: Option<Grade>,
     ended: usize,
     opener: Option<SocketAddr>,
+    /// Client port, what became of its SYN, the grade of that.
+    touched: Vec<(u16, Touched, Grade)>,
+    /// Flags of segments that belong to no conversation.
+    strays: Vec<u8>,
+    stalls: Vec<Stall>,
 }
 
 impl Consumer for Diary {
     type State = ();
+    fn touched(&mut self, view: &View, (): &mut (), how: Touched) {
+        assert!(view.now >= view.opened && view.opened > Timestamp(0));
+        self.touched.push((view.client.port(), how, view.grade));
+    }
+    fn stray(&mut self, _: Timestamp, segment: &Segment<'_>) {
+        self.strays.push(segment.flags);
+    }
+    fn stalled(&mut self, _: &View, (): &mut (), stall: Stall) {
+        self.stalls.push(stall);
+    }
     fn sender_of(&self, bytes: &[u8]) -> Option<Side> {
         bytes.starts_with(b"HTTP/").then_some(Side::Server)
     }
@@ -186,6 +202,122 @@ fn silence_ends_a_conversation_and_a_full_table_forgets_the_cheapest() {
     assert_eq!(counters.value(Counter::FlowsEvicted), 401);
 }
 
+fn packet(from_client: bool, flags: u8, numbers: (u32, u32)) -> Vec<u8> {
+    let (client, server): (SocketAddr, SocketAddr) = (CLIENT.parse().unwrap(), SERVER.parse().unwrap());
+    if from_client {
+        tcp(client, server, flags, numbers, &[])
+    } else {
+        tcp(server, client, flags, numbers, &[])
+    }
+}
+
+/// What was told of the one SYN in it.
+fn fate(packets: &[Vec<u8>]) -> (Touched, Grade) {
+    let (diary, _) = play(packets);
+    assert_eq!(diary.touched.len(), 1, "exactly once: {:?}", diary.touched);
+    (diary.touched[0].1, diary.touched[0].2)
+}
+
+#[test]
+fn what_became_of_a_syn_is_told_once_whatever_it_was() {
+    let whole = Script::new().handshake().ask(b"GET").answer(b"HTTP").client_ack().close().packets;
+    let syn = packet(true, flag::SYN, (1_000, 0));
+    let rst = |from_client, numbers| packet(from_client, flag::RST | flag::ACK, numbers);
+    for end in 3..=whole.len() {
+        assert_eq!(fate(&whole[..end]), (Touched::Answered, Grade::E1), "{end}");
+    }
+    assert_eq!(fate(&whole[..2]), (Touched::Answered, Grade::E0), "half an opening proves nothing");
+    assert_eq!(fate(&[&whole[..2], &[rst(true, (1_001, 0))]].concat()), (Touched::Answered, Grade::E0));
+    assert_eq!(fate(&whole[..1]), (Touched::Silent, Grade::E0));
+    assert_eq!(fate(&[syn.clone(), syn.clone(), syn.clone()]), (Touched::Silent, Grade::E0), "repeated");
+    assert_eq!(fate(&[syn.clone(), rst(false, (0, 1_001))]), (Touched::Refused, Grade::E0));
+    assert_eq!(fate(&[syn.clone(), rst(false, (0, 1_001)), rst(false, (0, 1_001))]).0, Touched::Refused);
+    assert_eq!(fate(&[syn.clone(), rst(false, (0, 77_777))]).0, Touched::Silent, "a reset out of the blue");
+    let one_sided: Vec<_> = [0, 2, 3].map(|at| whole[at].clone()).to_vec();
+    assert_eq!(fate(&one_sided), (Touched::Answered, Grade::E0), "the client went on: it was answered");
+}
+
+#[test]
+fn a_syn_is_called_unanswered_after_ten_seconds_however_often_it_is_repeated() {
+    let syn = packet(true, flag::SYN, (1_000, 0));
+    let mut table = Table::new(LIMITS);
+    let (mut diary, mut counters) = (Diary::default(), Counters::default());
+    for second in [1, 2, 4, 8, 16, 32, 64] {
+        let Payload::Tcp(segment) = decode(&raw(0, &syn)).payload else { panic!("no TCP") };
+        let now = Timestamp(second * 1_000_000);
+        table.segment(now, &segment, &mut diary, &mut counters);
+        table.expire(now, 10, &mut diary);
+        assert_eq!(diary.touched.len(), usize::from(second >= 11), "after {second} s");
+    }
+    table.expire(Timestamp(200_000_000), 10, &mut diary);
+    assert!(table.is_empty());
+    assert_eq!((diary.touched.len(), diary.ended), (1, 1));
+}
+
+#[test]
+fn an_error_that_quotes_the_syn_tells_its_fate_and_any_other_does_not() {
+    let (client, server) = (CLIENT.parse().unwrap(), SERVER.parse().unwrap());
+    let syn = packet(true, flag::SYN, (1_000, 0));
+    for (quoted, told) in [
+        ((client, server, 1_000), 1),
+        ((client, server, 1_001), 0),
+        ((server, client, 1_000), 0),
+        ((SERVER.parse().unwrap(), server, 1_000), 0),
+    ] {
+        let mut table = Table::new(LIMITS);
+        let (mut diary, mut counters) = (Diary::default(), Counters::default());
+        let Payload::Tcp(segment) = decode(&raw(0, &syn)).payload else { panic!("no TCP") };
+        table.segment(Timestamp(1), &segment, &mut diary, &mut counters);
+        for _ in 0..2 {
+            table.undelivered(Timestamp(2), quoted, Touched::Unreachable, &mut diary);
+        }
+        assert_eq!(diary.touched.len(), told);
+        table.finish(Timestamp(3), &mut diary);
+        assert_eq!(diary.touched.len(), 1);
+    }
+}
+
+#[test]
+fn what_no_stack_opens_with_is_a_stray_and_ends_no_conversation() {
+    let odd = [0, flag::FIN, 0x29, flag::SYN | flag::FIN, flag::SYN | flag::RST];
+    for flags in odd.into_iter().chain([flag::ACK, flag::RST, flag::FIN | flag::ACK]) {
+        let (diary, counters) = play(&[packet(true, flags, (5, 6))]);
+        assert_eq!((diary.strays, diary.touched.len()), (vec![flags], 0));
+        assert_eq!(counters.value(Counter::FlowsOpened), 0, "{flags:#x}");
+        let mut packets = Script::new().handshake().packets;
+        packets.push(packet(true, flags, (4_242, 0)));
+        packets.extend(Script::new().handshake().ask(b"GET").packets.split_off(3));
+        let (diary, _) = play(&packets);
+        assert_eq!((diary.client, diary.strays.len(), diary.ended), (b"GET".to_vec(), 0, 1), "{flags:#x}");
+    }
+    let (diary, _) = play(&[packet(false, flag::SYN | flag::ACK, (5, 6))]);
+    assert_eq!((diary.strays.len(), diary.touched.len()), (1, 0), "backscatter is nobody's first contact");
+}
+
+#[test]
+fn a_client_that_shuts_its_window_for_ten_seconds_holds_its_server_up() {
+    let with_window = |window: u16| {
+        let mut bytes = packet(true, flag::ACK, (1_001, 9_001));
+        bytes[34..36].copy_from_slice(&window.to_be_bytes());
+        bytes
+    };
+    let play = |windows: &[(i64, u16)]| {
+        let mut table = Table::new(LIMITS);
+        let (mut diary, mut counters) = (Diary::default(), Counters::default());
+        let mut timed: Vec<_> =
+            Script::new().handshake().packets.into_iter().map(|bytes| (1, bytes)).collect();
+        timed[2].1 = with_window(500);
+        timed.extend(windows.iter().map(|(second, window)| (*second, with_window(*window))));
+        for (second, bytes) in timed {
+            let Payload::Tcp(segment) = decode(&raw(0, &bytes)).payload else { panic!("no TCP") };
+            table.segment(Timestamp(second * 1_000_000), &segment, &mut diary, &mut counters);
+        }
+        diary.stalls
+    };
+    assert_eq!(play(&[(2, 0), (7, 0), (12, 0), (13, 0), (14, 9), (15, 0)]), [Stall::Begins, Stall::Ends]);
+    assert_eq!(play(&[(2, 0), (7, 0), (8, 9), (15, 0), (24, 0)]), []);
+}
+
 proptest::proptest! {
     #[test]
     fn any_segments_are_survived_within_the_limits(
@@ -200,6 +332,7 @@ proptest::proptest! {
                 tcp(source, destination, *flags, (sequence.wrapping_sub(20), ack.wrapping_sub(20)), &vec![b'x'; *len])
             })
             .collect();
-        play_with(&packets, step, LIMITS);
+        let (diary, counters) = play_with(&packets, step, LIMITS);
+        proptest::prop_assert!(diary.touched.len() as u64 <= counters.value(Counter::FlowsOpened));
     }
 }

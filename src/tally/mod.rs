@@ -2,7 +2,7 @@
 //!
 //! Owns the tally's keys and sums. Pure: no clock, no file, no thread. Must not know: packets, formats.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 
 use crate::model::attempt::AttemptId;
@@ -11,7 +11,7 @@ use crate::model::grade::Grade;
 use crate::model::origin::Infrastructure;
 use crate::model::period::Period;
 use crate::model::place::{Country, Place, Sector, SourceKey, SourcePrefix};
-use crate::model::progress::Counters;
+use crate::model::progress::{Counters, Reading};
 use crate::model::time::{Hour, Timestamp};
 
 /// The finest row that is kept for good.
@@ -242,6 +242,84 @@ pub struct Event {
     pub site: Arc<str>,
     /// Origin.
     pub origin: crate::model::origin::Origin,
+    /// Attempts that the line stands for: those of its incident since the line before.
+    pub represented: u64,
+    /// The incident so far; none for web requests, which have a line each.
+    pub incident: Option<Incident>,
+}
+
+/// Where in its incident a line stands.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum Stage {
+    /// The first line.
+    Begin,
+    /// One of those a minute.
+    Continues,
+    /// The last line; it may stand for no attempt.
+    End,
+}
+
+impl Stage {
+    /// The name in event lines.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Begin => "begin",
+            Self::Continues => "continues",
+            Self::End => "end",
+        }
+    }
+}
+
+/// An incident, as far as it has come.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub struct Incident {
+    /// Where in it this is.
+    pub stage: Stage,
+    /// Time of its first attempt.
+    pub first: Timestamp,
+    /// Time of its last attempt.
+    pub last: Timestamp,
+    /// Attempts so far.
+    pub attempts: u64,
+    /// Attempts of its busiest minute.
+    pub peak_per_minute: u64,
+}
+
+/// Acts that never made an attack, and what was lost while sources were watched.
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
+pub struct Unjudged {
+    /// First contacts without an answer.
+    pub contacts: u64,
+    /// Refused logins.
+    pub logins: u64,
+    /// Seconds of much traffic.
+    pub flood_seconds: u64,
+    /// Windows that were given up because a table was full.
+    pub windows_forgotten: u64,
+    /// Probes that were not counted because too many targets of one source are remembered already.
+    pub targets_shed: u64,
+}
+
+impl Unjudged {
+    /// Adds `other`.
+    pub const fn add(&mut self, other: Self) {
+        self.contacts = self.contacts.saturating_add(other.contacts);
+        self.logins = self.logins.saturating_add(other.logins);
+        self.flood_seconds = self.flood_seconds.saturating_add(other.flood_seconds);
+        self.windows_forgotten = self.windows_forgotten.saturating_add(other.windows_forgotten);
+        self.targets_shed = self.targets_shed.saturating_add(other.targets_shed);
+    }
+
+    /// The counters of the store, each with its value.
+    pub const fn counters(&self) -> [(&'static str, u64); 5] {
+        [
+            ("not_judged_contacts", self.contacts),
+            ("not_judged_logins", self.logins),
+            ("not_judged_flood_seconds", self.flood_seconds),
+            ("windows_forgotten", self.windows_forgotten),
+            ("targets_shed", self.targets_shed),
+        ]
+    }
 }
 
 /// Everything counted since the last snapshot. Snapshots add up: an unsent one merges into the next.
@@ -259,6 +337,8 @@ pub struct Snapshot {
     pub endpoints: HashMap<Endpoint, EndpointSums>,
     /// Frames of attempts.
     pub frames: HashMap<FrameKey, FrameSums>,
+    /// Conversations that ended, by how far they could be read, in the order of [`Reading::ALL`].
+    pub conversations: HashMap<(Hour, Arc<str>), [u64; Reading::ALL.len()]>,
     /// Coverage.
     pub watch: HashMap<Hour, HourWatch>,
     /// Event lines in the order of their arrival.
@@ -273,12 +353,16 @@ pub struct Snapshot {
     pub ids_shed: u64,
     /// Attempts whose source is not known any more, because there were too many rows between two snapshots.
     pub sources_spilled: u64,
-    /// Event lines shed since the last snapshot because reporting lagged behind.
+    /// Attempts that wait for their line, by hour: of all that was counted so far, not since the last snapshot.
+    pub untold: BTreeMap<Hour, u64>,
+    /// Attempts without an event line, shed since the last snapshot because reporting lagged behind.
     pub events_shed: u64,
     /// Attempts whose period was closed before they were judged; they count in the open one.
     pub late: u64,
     /// Attempts already counted once and recognised by their identity.
     pub duplicates: u64,
+    /// Acts that were judged by source and found no attack.
+    pub unjudged: Unjudged,
     /// Everything up to here is in this or an earlier snapshot, less the reply time-out.
     pub watermark: Timestamp,
 }
@@ -306,6 +390,15 @@ impl Snapshot {
             self.ids.push((id, second));
         } else {
             self.ids_shed += 1;
+        }
+    }
+
+    /// Adds an event line; those beyond `limit` are shed and counted.
+    pub fn add_event(&mut self, event: Event, limit: usize) {
+        if self.events.len() < limit {
+            self.events.push(event);
+        } else {
+            self.events_shed = self.events_shed.saturating_add(event.represented);
         }
     }
 
@@ -373,6 +466,10 @@ impl Snapshot {
 
     /// Whether nothing was counted.
     pub fn is_empty(&self) -> bool {
-        self.len() == 0 && self.ids.is_empty() && self.events_shed == 0 && self.duplicates == 0
+        self.len() == 0
+            && self.ids.is_empty()
+            && self.events_shed == 0
+            && self.duplicates == 0
+            && self.unjudged == Unjudged::default()
     }
 }

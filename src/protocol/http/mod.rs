@@ -11,7 +11,7 @@ use std::collections::VecDeque;
 use crate::model::stream::{Chunk, Side};
 use crate::protocol::http::replies::Replies;
 use crate::protocol::http::requests::Requests;
-use crate::protocol::{Opening, Parser, ProtocolRow, Recognition, Sink};
+use crate::protocol::{Next, Opening, Parser, ProtocolRow, Recognition, Sink, Unfinished, websocket};
 
 /// Its row of the table.
 pub const ROW: ProtocolRow =
@@ -21,6 +21,8 @@ pub const ROW: ProtocolRow =
 pub const HEAD_MAX_BYTES: usize = 64 << 10;
 /// Bytes of a body that are kept and judged.
 pub const BODY_MAX_BYTES: usize = 128 << 10;
+/// Bytes of a reply's body that are handed on after its head.
+pub const BODY_TOLD_BYTES: usize = 64 << 10;
 /// Requests whose reply may be outstanding. Browsers pipeline none; tools a few dozen.
 const OUTSTANDING_MAX: usize = 128;
 /// Longest method that is looked for before the first space.
@@ -125,6 +127,8 @@ enum Asked {
     Connect,
     Head,
     Other,
+    /// An upgrade to WebSocket.
+    WebSocket,
 }
 
 /// Requests whose reply was not seen, oldest first.
@@ -183,8 +187,19 @@ impl Parser for Http {
         }
     }
 
+    fn unfinished(&self) -> Option<Unfinished> {
+        if self.requests.in_body() {
+            return Some(Unfinished::Body);
+        }
+        self.requests.unfinished_head().map(|_| Unfinished::Head)
+    }
+
     fn held(&self) -> usize {
         self.requests.held() + self.replies.held()
+    }
+
+    fn next(&self) -> Option<Next> {
+        self.replies.is_websocket().then_some(Next::Named(websocket::ROW.name))
     }
 }
 

@@ -5,7 +5,7 @@ use crate::model::stream::Chunk;
 use crate::protocol::http::framing::{Fed, Framing};
 use crate::protocol::http::head::{ReplyHead, end_of_head, reply};
 use crate::protocol::http::requests::Requests;
-use crate::protocol::http::{Asked, HEAD_MAX_BYTES, Outstanding};
+use crate::protocol::http::{Asked, BODY_TOLD_BYTES, HEAD_MAX_BYTES, Outstanding};
 use crate::protocol::{Reply, Sink};
 
 const BEGINNING: &[u8] = b"HTTP/1.";
@@ -17,6 +17,8 @@ enum State {
     Body(Framing),
     Lost,
     Opaque,
+    /// No longer HTTP, but WebSocket.
+    WebSocket,
 }
 
 /// The replies of one conversation.
@@ -24,6 +26,8 @@ enum State {
 pub struct Replies {
     state: State,
     buffer: Vec<u8>,
+    /// The request that the current body answers, and how much of the body is still handed on.
+    told: Option<(u64, usize)>,
 }
 
 impl Replies {
@@ -41,10 +45,13 @@ impl Replies {
                     self.state = State::Head;
                     rest
                 }
-                State::Lost | State::Opaque => return false,
+                State::Lost | State::Opaque | State::WebSocket => return false,
                 State::Body(mut framing) => {
                     let rest = match framing.feed(rest) {
-                        Fed::Body { rest, .. } => rest,
+                        Fed::Body { data, rest } => {
+                            self.tell(data, sink);
+                            rest
+                        }
                         Fed::Done { rest } => {
                             framing = Framing::Length(0);
                             rest
@@ -122,14 +129,18 @@ impl Replies {
         }
         let request = outstanding.asked.pop_front().or(unfinished.map(|index| (index, Asked::Other)));
         let asked = request.map_or(Asked::Other, |(_, asked)| asked);
+        self.told = None;
         if let Some((index, _)) = request
             && !outstanding.unsynced
         {
+            self.told = Some((index, BODY_TOLD_BYTES));
             let location = head.location.sent();
             sink.reply(index, &Reply { status: head.status, location, body_start: rest });
         }
         let switched = head.status == 101 || asked == Asked::Connect && (200..300).contains(&head.status);
-        self.state = if switched {
+        self.state = if head.status == 101 && asked == Asked::WebSocket {
+            State::WebSocket
+        } else if switched {
             State::Opaque
         } else if asked == Asked::Head || matches!(head.status, 204 | 304) {
             State::Head
@@ -145,10 +156,21 @@ impl Replies {
         switched
     }
 
+    /// Hands on the beginning of a body.
+    fn tell(&mut self, data: &[u8], sink: &mut dyn Sink) {
+        let Some((index, left)) = &mut self.told else { return };
+        let part = data.get(..data.len().min(*left)).unwrap_or_default();
+        *left -= part.len();
+        sink.reply_body(*index, part);
+        if *left == 0 {
+            self.told = None;
+        }
+    }
+
     /// Bytes of the server are lost.
     pub fn gap(&mut self, missing: u64, outstanding: &mut Outstanding) {
         match self.state {
-            State::Opaque => return,
+            State::Opaque | State::WebSocket => return,
             State::Body(mut framing) => {
                 if framing.skip(missing) {
                     self.state = if framing.is_empty() { State::Head } else { State::Body(framing) };
@@ -159,6 +181,11 @@ impl Replies {
         }
         outstanding.lose();
         self.lose();
+    }
+
+    /// Whether WebSocket follows.
+    pub fn is_websocket(&self) -> bool {
+        self.state == State::WebSocket
     }
 
     /// Bytes held.

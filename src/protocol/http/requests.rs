@@ -125,7 +125,7 @@ impl Requests {
         let left = with_request(head, |parsed| {
             let (framing, mut defects) = Framing::of_request(parsed);
             defects.insert(known);
-            outstanding.push(meta.index, asked(parsed.method));
+            outstanding.push(meta.index, asked(parsed));
             match framing {
                 Framing::Length(length) if length <= rest.len().min(BODY_MAX_BYTES) as u64 => {
                     let (body, after) = rest.split_at_checked(length as usize).unwrap_or((rest, &[]));
@@ -296,10 +296,13 @@ impl Requests {
     }
 }
 
-fn asked(method: &[u8]) -> Asked {
-    match method {
+fn asked(head: &Head<'_>) -> Asked {
+    match head.method {
         b"HEAD" => Asked::Head,
         b"CONNECT" => Asked::Connect,
+        b"GET" if head.values("upgrade").any(|value| value.eq_ignore_ascii_case(b"websocket")) => {
+            Asked::WebSocket
+        }
         _ => Asked::Other,
     }
 }

@@ -1,0 +1,236 @@
+//! Seconds of much traffic: what is a flood. By victim and kind, and by source where a handshake proves it.
+//!
+//! One second of one victim and kind is one act, however many workers and interfaces saw a part of it: their counts add up.
+
+pub mod rows;
+
+use std::collections::BTreeMap;
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+
+use sha2::{Digest, Sha256};
+
+use crate::classify::behaviour::Judged;
+use crate::classify::behaviour::act::{self, Reason};
+use crate::classify::behaviour::flood::rows::{FLOODS, FloodRow};
+use crate::classify::behaviour::order::HOLD_MICROS;
+use crate::classify::behaviour::table::{Held, Table};
+use crate::config::flood::Flood as Settings;
+use crate::model::attempt::{AttemptId, Outcome};
+use crate::model::contact::{Act, Contact, Surge, Touched};
+use crate::model::grade::Grade;
+use crate::model::place::SourceKey;
+use crate::model::surge::SurgeKind;
+use crate::model::time::{MICROS_PER_DAY, MICROS_PER_SEC, Timestamp};
+
+/// Seconds of victims that are held until all workers have passed them: some 1 MB.
+const HELD_MAX: usize = 4_096;
+/// Part of a second's packets that speak for honest traffic, in hundredths, from which on it is none of a flood.
+const HONEST_PERCENT: u64 = 30;
+/// Weight of a second in the moving average: a habit of some two minutes.
+const AVERAGE_WEIGHT: f64 = 1.0 / 120.0;
+/// Seconds below the limit after which a flood is over.
+const PAUSE_SECS: i64 = 5;
+
+/// What floods whom: number of the row, the victim, and the source where it is proven.
+type Key = (usize, IpAddr, Option<SourceKey>);
+
+/// One second, as all workers saw it together.
+#[derive(Clone, Copy, Debug)]
+struct Second {
+    begin: i64,
+    victim: SocketAddr,
+    kind: SurgeKind,
+    packets: u64,
+    completed: u64,
+    source: Option<IpAddr>,
+}
+
+/// What is known of a victim and a kind.
+#[derive(Debug, Default)]
+struct State {
+    average: f64,
+    /// The last second that was told.
+    last: Option<i64>,
+    /// The last second above the limits.
+    above: Option<i64>,
+    /// Seconds above the limits in a row, while that is no flood yet.
+    run: Vec<Second>,
+    is_flood: bool,
+}
+
+impl Held for State {
+    fn held(&self) -> usize {
+        self.run.capacity() * size_of::<Second>()
+    }
+}
+
+/// The state machines of all floods.
+#[derive(Debug)]
+pub struct Floods {
+    held: BTreeMap<(i64, Key), Second>,
+    states: Table<Key, State>,
+    settings: Settings,
+}
+
+impl Floods {
+    /// Uses up to `memory_bytes`.
+    pub fn new(memory_bytes: usize, settings: &Settings) -> Self {
+        Self {
+            held: BTreeMap::new(),
+            states: Table::new(memory_bytes, MICROS_PER_DAY),
+            settings: settings.clone(),
+        }
+    }
+
+    /// Takes new settings; windows and what was judged stay.
+    pub fn reload(&mut self, settings: &Settings) {
+        self.settings = settings.clone();
+    }
+
+    /// Takes what one worker saw of a second.
+    pub fn surge(&mut self, surge: &Surge, out: &mut Judged) {
+        let Some(row) = FLOODS.iter().position(|row| (row.takes)(surge.kind)) else { return };
+        let second = surge.time.secs();
+        let key = (row, surge.victim, surge.source.map(SourceKey::of));
+        let seen = Second {
+            begin: second,
+            victim: SocketAddr::new(surge.victim, surge.port),
+            kind: surge.kind,
+            packets: 0,
+            completed: 0,
+            source: surge.source,
+        };
+        let sum = self.held.entry((second, key)).or_insert(seen);
+        sum.packets = sum.packets.saturating_add(surge.packets);
+        sum.completed = sum.completed.saturating_add(surge.completed);
+        if self.held.len() > HELD_MAX {
+            self.judge_first(out);
+        }
+    }
+
+    /// Judges the seconds that all workers have passed.
+    pub fn progress(&mut self, now: Timestamp, out: &mut Judged) {
+        let passed = now.plus_micros(-HOLD_MICROS).secs();
+        while self.held.first_key_value().is_some_and(|((second, _), _)| *second < passed) {
+            self.judge_first(out);
+        }
+    }
+
+    /// The end: judges what is held; what was no flood until now is none.
+    pub fn finish(&mut self, out: &mut Judged) {
+        while !self.held.is_empty() {
+            self.judge_first(out);
+        }
+        for (_, state) in self.states.take().into_iter().flatten() {
+            out.sums.flood_seconds += state.run.len() as u64;
+        }
+    }
+
+    fn judge_first(&mut self, out: &mut Judged) {
+        let Some(((_, key), second)) = self.held.pop_first() else { return };
+        let Some(row) = FLOODS.get(key.0) else { return };
+        let now = Timestamp::from_parts(second.begin, 0);
+        if let Some((gone, is_full)) = self.states.turn(now) {
+            out.sums.windows_forgotten += if is_full { gone.len() as u64 } else { 0 };
+            out.sums.flood_seconds += gone.values().map(|state| state.run.len() as u64).sum::<u64>();
+        }
+        let settings = &self.settings;
+        self.states.entry(&key, State::default, |state| state.take(row, second, settings, out));
+    }
+
+    #[cfg(test)]
+    pub(super) fn bytes(&self) -> usize {
+        self.states.bytes() + self.held.len() * size_of::<((i64, Key), Second)>() * 2
+    }
+}
+
+impl State {
+    fn take(&mut self, row: &FloodRow, second: Second, settings: &Settings, out: &mut Judged) {
+        let bounds = (row.bounds)(settings);
+        self.pass(second.begin, out);
+        let usual = self.average * f64::from(bounds.factor);
+        let is_honest = second.completed.saturating_mul(100) >= second.packets.saturating_mul(HONEST_PERCENT);
+        let is_above = bounds.enabled
+            && second.packets >= bounds.per_second_min
+            && second.packets as f64 > usual
+            && (second.completed == 0 || !is_honest);
+        if !is_above {
+            // What floods must not become the habit, so only other seconds are averaged.
+            self.average += (second.packets as f64 - self.average) * AVERAGE_WEIGHT;
+            out.sums.flood_seconds += self.run.drain(..).len() as u64;
+            return;
+        }
+        self.above = Some(second.begin);
+        self.run.push(second);
+        if !self.is_flood && self.run.len() < bounds.sustained_secs as usize {
+            return;
+        }
+        self.is_flood = true;
+        for second in std::mem::take(&mut self.run) {
+            out.attempts.push(attempt(row, &second, self.average));
+        }
+    }
+
+    /// The seconds in which nothing was told, up to `now`: nothing worth telling came.
+    fn pass(&mut self, now: i64, out: &mut Judged) {
+        let quiet = self.last.map_or(0, |last| now.saturating_sub(last).saturating_sub(1).max(0));
+        self.last = Some(self.last.map_or(now, |last| last.max(now)));
+        if quiet > 0 {
+            self.average *= (1.0 - AVERAGE_WEIGHT).powf(quiet as f64);
+            out.sums.flood_seconds += self.run.drain(..).len() as u64;
+        }
+        if self.above.is_some_and(|above| now.saturating_sub(above).saturating_abs() > PAUSE_SECS) {
+            self.is_flood = false;
+        }
+    }
+}
+
+/// The attempt that one second of a flood is.
+fn attempt(row: &FloodRow, second: &Second, average: f64) -> Box<crate::model::attempt::Attempt> {
+    let time = Timestamp(second.begin.saturating_mul(MICROS_PER_SEC));
+    let client = second.source.unwrap_or(IpAddr::V4(Ipv4Addr::UNSPECIFIED));
+    let grade = if second.source.is_some() { Grade::E1 } else { Grade::E0 };
+    let unit = if second.kind.is_held() { "held open" } else { "a second" };
+    let excerpt =
+        format!("{} of {} {unit}, {average:.0} on average before", second.packets, second.kind.name());
+    let reason = Reason { rule: row.id, excerpt: excerpt.into(), targets: Some(second.kind.name().into()) };
+    let id = identity(row, second);
+    let contact = Contact {
+        id,
+        time,
+        client: SocketAddr::new(client, 0),
+        server: second.victim,
+        transport: second.kind.transport(),
+        app_proto: None,
+        flow_id: id.0 >> 11,
+        grade,
+        // Losses make it smaller, not unseen.
+        frames: 1,
+        act: Act::Touched(Touched::Silent),
+        http: None,
+    };
+    let mut attempt = act::attempt(&contact, second.kind.class(), &reason);
+    attempt.opens_session = false;
+    attempt.outcome = Outcome::Attempted;
+    attempt
+}
+
+/// Identity of a second of a flood: whom, what, when, and by whom where that is proven; not who saw it.
+fn identity(row: &FloodRow, second: &Second) -> AttemptId {
+    let mut hash = Sha256::new();
+    hash.update(row.id.as_bytes());
+    hash.update(second.begin.to_be_bytes());
+    for address in [Some(second.victim.ip()), second.source.map(|source| SourceKey::of(source).address())] {
+        let bits = match address {
+            Some(IpAddr::V4(v4)) => v4.to_ipv6_mapped().to_bits(),
+            Some(IpAddr::V6(v6)) => v6.to_bits(),
+            None => 0,
+        };
+        hash.update(bits.to_be_bytes());
+    }
+    let digest = hash.finalize();
+    AttemptId(digest.first_chunk::<8>().map_or(0, |word| u64::from_be_bytes(*word)))
+}
+
+#[cfg(test)]
+mod tests;

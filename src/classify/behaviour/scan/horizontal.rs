@@ -1,0 +1,25 @@
+//! One port of many hosts (TCP).
+
+use crate::classify::behaviour::scan::probe::Probe;
+use crate::classify::behaviour::scan::walk::{failures, finding, is_concentrated, only, walk, within};
+use crate::classify::behaviour::scan::{Finding, ScanRow};
+use crate::config::scan::Scan as Settings;
+use crate::model::attempt::Transport;
+use crate::model::class::Class;
+
+/// The row of the table.
+pub const ROW: ScanRow =
+    ScanRow { id: "scan.horizontal", section: "scan.horizontal", transport: Some(Transport::Tcp), judge };
+
+fn judge(probes: &[Probe], newest: &Probe, settings: &Settings) -> Option<Finding> {
+    let limits = &settings.horizontal;
+    let members = within(probes, newest.time, limits.window_secs);
+    let tcp = only(members, Transport::Tcp);
+    // Each member is another target, so on one port each is another host.
+    let hosts = failures(tcp.clone().filter(|probe| probe.port == newest.port));
+    let is_sweep = limits.enabled
+        && hosts >= limits.targets_min as usize
+        && walk(tcp) >= settings.net_failures_min.cast_signed()
+        && is_concentrated(members);
+    if is_sweep { finding(Class::ScanSweep, members) } else { None }
+}

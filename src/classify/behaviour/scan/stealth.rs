@@ -1,0 +1,36 @@
+//! Segments that no honest host sends first: no flags at all, SYN with FIN, FIN with PSH and URG.
+
+use crate::classify::behaviour::scan::probe::Probe;
+use crate::classify::behaviour::scan::walk::{finding, shape, within};
+use crate::classify::behaviour::scan::{Finding, ScanRow};
+use crate::config::scan::Scan as Settings;
+use crate::model::attempt::Transport;
+use crate::model::contact::Touched;
+
+/// The row of the table.
+pub const ROW: ScanRow =
+    ScanRow { id: "scan.stealth", section: "scan.stealth", transport: Some(Transport::Tcp), judge };
+
+/// TCP's flags (RFC 9293 §3.1).
+const FIN: u8 = 0x01;
+const SYN: u8 = 0x02;
+const PSH: u8 = 0x08;
+const ACK: u8 = 0x10;
+const URG: u8 = 0x20;
+
+/// A lone FIN or ACK may be the rest of a conversation that nobody remembers; these are nobody's rest.
+const fn is_telling(touched: Touched) -> bool {
+    let Touched::Stealth(flags) = touched else { return false };
+    let flags = flags & (FIN | SYN | PSH | ACK | URG);
+    flags == 0 || flags & (SYN | FIN) == SYN | FIN || flags == FIN | PSH | URG
+}
+
+fn judge(probes: &[Probe], newest: &Probe, settings: &Settings) -> Option<Finding> {
+    let limits = &settings.stealth;
+    if !limits.enabled || !is_telling(newest.touched) {
+        return None;
+    }
+    let members = within(probes, newest.time, limits.window_secs);
+    let telling = members.iter().filter(|probe| is_telling(probe.touched)).count();
+    if telling >= limits.targets_min as usize { finding(shape(members), members) } else { None }
+}

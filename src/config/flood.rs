@@ -1,0 +1,102 @@
+//! `[flood]`: when a second of traffic is a second of a flood. One table a kind.
+
+use serde::{Deserialize, Serialize};
+
+/// `[flood]`
+#[derive(Clone, Debug, Default, Deserialize, PartialEq, Serialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Flood {
+    /// Connections that are begun and not completed.
+    pub syn: Limit<500, 5, 5>,
+    /// Segments of no conversation: ACK, RST, FIN.
+    pub ack: Limit<1_000, 8, 5>,
+    /// UDP datagrams.
+    pub udp: Limit<20_000, 8, 5>,
+    /// ICMP messages.
+    pub icmp: Limit<500, 8, 3>,
+    /// IP fragments.
+    pub fragment: Limit<500, 8, 3>,
+    /// Answers of reflectors that nobody here asked for.
+    pub reflection: Limit<1_000, 8, 3>,
+    /// Answers of our own services that make more of what they are asked.
+    pub reflector: Limit<200, 8, 3>,
+    /// HTTP requests of one source.
+    pub http: Limit<100, 1, 10>,
+    /// TLS handshakes of one source.
+    pub tls: Limit<50, 1, 10>,
+    /// Connections of one source.
+    pub connect: Limit<100, 1, 10>,
+    /// Conversations that one source keeps open without going on.
+    pub slow: Slow,
+}
+
+/// How much is a flood, and the defaults of that.
+#[derive(Clone, Debug, Deserialize, PartialEq, Serialize)]
+#[serde(deny_unknown_fields)]
+pub struct Limit<const PER_SECOND_MIN: u64, const FACTOR: u32, const SUSTAINED_SECS: u32> {
+    /// Whether it is looked for.
+    #[serde(default = "super::yes")]
+    pub enabled: bool,
+    /// How many in a second at least, 10 to 100000000.
+    #[serde(default = "super::large_number::<PER_SECOND_MIN>")]
+    pub per_second_min: u64,
+    /// How many times the average before it, 1 to 1000.
+    #[serde(default = "super::number::<FACTOR>")]
+    pub factor: u32,
+    /// Seconds in a row from which on it is a flood, 1 to 60.
+    #[serde(default = "super::number::<SUSTAINED_SECS>")]
+    pub sustained_secs: u32,
+}
+
+/// `[flood.slow]`
+#[derive(Clone, Debug, Deserialize, PartialEq, Serialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Slow {
+    /// Whether it is looked for.
+    pub enabled: bool,
+    /// Conversations of one source at a time, 2 to 100000.
+    pub of_source_min: u64,
+    /// Seconds in a row from which on it is an attack, 1 to 60.
+    pub sustained_secs: u32,
+}
+
+/// A limit, whatever its defaults.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub struct Bounds {
+    /// Whether it is looked for.
+    pub enabled: bool,
+    /// How many in a second at least.
+    pub per_second_min: u64,
+    /// How many times the average before it.
+    pub factor: u32,
+    /// Seconds in a row from which on it is a flood.
+    pub sustained_secs: u32,
+}
+
+impl<const PER_SECOND_MIN: u64, const FACTOR: u32, const SUSTAINED_SECS: u32> Default
+    for Limit<PER_SECOND_MIN, FACTOR, SUSTAINED_SECS>
+{
+    fn default() -> Self {
+        Self { enabled: true, per_second_min: PER_SECOND_MIN, factor: FACTOR, sustained_secs: SUSTAINED_SECS }
+    }
+}
+
+impl<const PER_SECOND_MIN: u64, const FACTOR: u32, const SUSTAINED_SECS: u32>
+    Limit<PER_SECOND_MIN, FACTOR, SUSTAINED_SECS>
+{
+    /// Its values.
+    pub const fn bounds(&self) -> Bounds {
+        Bounds {
+            enabled: self.enabled,
+            per_second_min: self.per_second_min,
+            factor: self.factor,
+            sustained_secs: self.sustained_secs,
+        }
+    }
+}
+
+impl Default for Slow {
+    fn default() -> Self {
+        Self { enabled: true, of_source_min: 10, sustained_secs: 60 }
+    }
+}

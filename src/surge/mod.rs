@@ -1,0 +1,185 @@
+//! Floods, counted by victim and second.
+//!
+//! Owns counters of the current second: by victim for what anybody can forge, by source for what a completed handshake proves.
+//! Hands on one [`Surge`] for each that reached its floor, and says which seconds were flooded, so that forged first contacts
+//! fill no table behind it. What of it is an attack is judged in the classifier. Must not know: packets, protocols, settings.
+
+mod sketch;
+pub mod table;
+
+use std::net::{IpAddr, SocketAddr};
+
+use crate::model::contact::Surge;
+use crate::model::surge::{Reflector, SurgeKind};
+use crate::model::time::{MICROS_PER_SEC, Timestamp};
+use crate::surge::table::{Counts, Entry, Hit, Key};
+
+/// Victims and kinds counted at once by one worker: half a megabyte, and more hosts than a gateway has that are busy at once.
+const VICTIMS_MAX: usize = 4_096;
+/// Sources and kinds counted at once by one worker: one megabyte. A source here has completed a handshake.
+const SOURCES_MAX: usize = 8_192;
+/// Packets of a kind to one victim in one second that are told. Far below what hurts a host (500 SYN/s where defences are weakest),
+/// and more than a busy site gets of the kinds that no honest client sends.
+const VICTIM_FLOOR: u64 = 100;
+/// Acts of one proven source in one second that are told: a browser opens six connections to a site at a time.
+const SOURCE_FLOOR: u64 = 10;
+/// Answers of one reflector in one second that are told where they amplify: requests for it are sent slowly, to stay unseen.
+const REFLECTOR_FLOOR: u64 = 10;
+/// Bytes that a reflector sends for each it was asked with. Honest answers of DNS average three to five.
+const AMPLIFICATION: u64 = 10;
+/// Conversations of one source that are held open and told: one alone is a bad line.
+const HELD_FLOOR: u32 = 2;
+/// Seconds without a packet for which held conversations are told afterwards; slow clients send something every 10 to 15.
+const CATCH_UP_SECONDS: i64 = 15;
+
+/// Packets of a kind in one second that are a surge.
+const fn floor(kind: SurgeKind) -> u64 {
+    match kind {
+        SurgeKind::Connect | SurgeKind::Http | SurgeKind::Tls => SOURCE_FLOOR,
+        _ => VICTIM_FLOOR,
+    }
+}
+
+/// Packets of a kind in one second from which on it is looked at when the second ends.
+const fn attention(kind: SurgeKind) -> u64 {
+    match kind {
+        SurgeKind::Reflect(_) => REFLECTOR_FLOOR,
+        other => floor(other),
+    }
+}
+
+/// The counters of one worker.
+#[derive(Debug)]
+pub struct Surges {
+    victims: Counts,
+    sources: Counts,
+    second: Option<i64>,
+}
+
+impl Default for Surges {
+    fn default() -> Self {
+        Self { victims: Counts::new(VICTIMS_MAX), sources: Counts::new(SOURCES_MAX), second: None }
+    }
+}
+
+impl Surges {
+    /// Ends the seconds before `now`: gives what surged in them. Call it before anything is counted at that time.
+    pub fn turn(&mut self, now: Timestamp, mut surged: impl FnMut(Surge)) {
+        let second = now.secs();
+        let Some(ended) = self.second.replace(second).filter(|ended| *ended != second) else { return };
+        self.victims.ended(ended, |entry| {
+            if let Some(surge) = of_victim(ended, entry) {
+                surged(surge);
+            }
+        });
+        self.sources.ended(ended, |entry| surged(of_source(ended, entry, entry.counts.packets)));
+        let until = second.clamp(ended + 1, ended + CATCH_UP_SECONDS);
+        for entry in self.sources.held().filter(|entry| entry.held >= HELD_FLOOR) {
+            for second in ended..until {
+                surged(of_source(second, entry, u64::from(entry.held)));
+            }
+        }
+    }
+
+    /// Ends the last second: the end of the input.
+    pub fn finish(&mut self, surged: impl FnMut(Surge)) {
+        if let Some(second) = self.second {
+            self.turn(Timestamp::from_parts(second.saturating_add(1), 0), surged);
+        }
+    }
+
+    /// Counts a packet that anybody can have sent: the address of `key` is the victim's.
+    pub fn packet(&mut self, now: Timestamp, key: Key, hit: Hit) {
+        self.victims.hit(now.secs(), key, hit);
+    }
+
+    /// Counts what speaks for honest traffic of a victim: a handshake, a packet of its own.
+    pub fn answered(&mut self, now: Timestamp, key: Key, bytes: u32) {
+        self.victims.complete(now.secs(), key, bytes);
+    }
+
+    /// Counts a connection, request or hello of a source that a handshake proves.
+    pub fn request(&mut self, now: Timestamp, kind: SurgeKind, source: IpAddr, server: SocketAddr) {
+        self.sources.hit(now.secs(), Key { address: source, kind }, at(server));
+    }
+
+    /// Notes that a conversation of a proven source is held open (`slow_*`). Each call wants one of [`Surges::release`].
+    pub fn hold(&mut self, now: Timestamp, kind: SurgeKind, source: IpAddr, server: SocketAddr) {
+        self.sources.hold(now.secs(), Key { address: source, kind }, at(server));
+    }
+
+    /// Notes that it goes on, or has ended.
+    pub fn release(&mut self, kind: SurgeKind, source: IpAddr) {
+        self.sources.release(Key { address: source, kind });
+    }
+
+    /// Whether a kind flooded a victim in the second of `time`, the one before or the one after. Asked within half a minute.
+    pub fn is_flooded(&self, time: Timestamp, victim: IpAddr, kind: SurgeKind) -> bool {
+        self.victims.is_flooded(Key { address: victim, kind }, time.secs())
+    }
+
+    /// Takes the number of counters that gave way to others before their time.
+    pub fn take_evicted(&mut self) -> u64 {
+        std::mem::take(&mut self.victims.evicted) + std::mem::take(&mut self.sources.evicted)
+    }
+}
+
+const fn at(server: SocketAddr) -> Hit {
+    Hit { peer: server.ip(), port: server.port(), bytes: 0 }
+}
+
+const fn begin_of(second: i64) -> Timestamp {
+    Timestamp(second.saturating_mul(MICROS_PER_SEC))
+}
+
+fn of_victim(second: i64, entry: &Entry) -> Option<Surge> {
+    let counts = &entry.counts;
+    let surge = Surge {
+        time: begin_of(second),
+        victim: entry.key.address,
+        port: counts.port.winner(counts.packets).unwrap_or(0),
+        kind: entry.key.kind,
+        packets: counts.packets,
+        bytes: counts.bytes,
+        completed: counts.completed,
+        sources: entry.sources(),
+        source: None,
+    };
+    match entry.key.kind {
+        SurgeKind::Reflect(protocol) => of_reflected(protocol, entry, surge),
+        // Contacts tell of it.
+        _ if entry.is_scan() => None,
+        _ => Some(surge),
+    }
+}
+
+/// Answers from the port of a reflector: their receiver asked for them, or is their victim, or somebody here is made to send them.
+fn of_reflected(protocol: Reflector, entry: &Entry, surge: Surge) -> Option<Surge> {
+    let counts = &entry.counts;
+    let amplified = counts.completed > 0 && counts.bytes >= counts.completed_bytes * AMPLIFICATION;
+    // Where most come from one server and the questions pass by here, it is watched; a victim hears from many that are not.
+    if let Some(server) = counts.peer.winner(counts.packets).filter(|_| amplified) {
+        let kind = SurgeKind::Reflector(protocol);
+        return Some(Surge { kind, victim: server, port: protocol.port(), ..surge });
+    }
+    (surge.packets.saturating_sub(surge.completed) >= VICTIM_FLOOR).then_some(surge)
+}
+
+fn of_source(second: i64, entry: &Entry, packets: u64) -> Surge {
+    let counts = &entry.counts;
+    Surge {
+        time: begin_of(second),
+        // Of several one of the most frequent: a source that attacks two sites at once is told at one of them.
+        victim: counts.peer.winner(0).unwrap_or(entry.key.address),
+        port: counts.port.winner(0).unwrap_or(0),
+        kind: entry.key.kind,
+        packets,
+        bytes: counts.bytes,
+        completed: 0,
+        sources: 1,
+        source: Some(entry.key.address),
+    }
+}
+
+#[cfg(test)]
+mod tests;
