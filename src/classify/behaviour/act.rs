@@ -10,7 +10,7 @@ pub const UNKNOWN_PROTOCOL: &str = "unknown";
 /// Place of the evidence that lists what a source is after; campaigns are told by it.
 pub const TARGETS_PLACE: &str = "targets";
 /// Certainty of a judgement over several acts: the tests are set for one honest client in 100,000.
-const CERTAINTY: f32 = 0.99;
+pub const CERTAINTY: f32 = 0.99;
 /// That of one over acts that were inferred from lengths and times.
 const CERTAINTY_INFERRED: f32 = 0.9;
 
