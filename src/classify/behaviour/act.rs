@@ -2,7 +2,7 @@
 
 use crate::model::attempt::{Attempt, Evidence, Judgement, Outcome, Transport};
 use crate::model::class::{Class, ClassSet};
-use crate::model::contact::{Act, Contact, Touched};
+use crate::model::contact::{Act, Contact, Login, Touched};
 use crate::model::marks::Marks;
 
 /// Name of a protocol that was not recognised.
@@ -56,6 +56,7 @@ pub fn attempt(act: &Contact, class: Class, reason: &Reason) -> Box<Attempt> {
         opens_session: true,
         grade: act.grade,
         one_sided: false,
+        inferred: matches!(act.act, Act::Login(Login { inferred: true, .. })),
         frames: act.frames.max(1),
         judgement: Judgement { class, labels: ClassSet::default(), score, evidence },
         outcome,
