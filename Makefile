@@ -40,6 +40,36 @@ if [ $${#missing[@]} -gt 0 ]; then
 fi
 endef
 
+# Tools and servers of tests/system_knock.rs. Where one is absent its rows are skipped. A package of a server would start it on
+# this machine, open to its network: nothing is started while they are installed, nor at the next boot.
+define KNOCK_PACKAGES
+knock=(nmap nmap hydra hydra hping3 hping3 masscan masscan ab apache2-utils wrk wrk sshpass sshpass dig bind9-dnsutils git git
+    rsync rsync perl perl openssl openssl ssh openssh-client redis-cli redis-tools mariadb mariadb-client
+    /usr/sbin/sshd openssh-server /usr/sbin/vsftpd vsftpd /usr/lib/dovecot/imap dovecot-imapd /usr/lib/dovecot/pop3 dovecot-pop3d
+    /usr/sbin/exim4 exim4-daemon-light redis-server redis-server /usr/sbin/mariadbd mariadb-server
+    /usr/sbin/telnetd inetutils-telnetd /usr/sbin/inetutils-inetd inetutils-inetd /usr/sbin/nginx nginx-light
+    /usr/sbin/named bind9 /usr/sbin/chronyd chrony)
+before=$${#missing[@]}
+for ((at = 0; at < $${#knock[@]}; at += 2)); do have "$${knock[at]}" "$${knock[at + 1]}"; done
+policy=/usr/sbin/policy-rc.d
+if [ $${#missing[@]} -gt $$before ] && [ ! -e $$policy ]; then
+    printf '#!/bin/sh\nexit 101\n' | $(SUDO) install -m 755 /dev/stdin $$policy
+    trap '$(SUDO) rm -f /usr/sbin/policy-rc.d' EXIT
+fi
+for package in "$${missing[@]:before}"; do
+    case $$package in
+        openssh-server) quiet+=(ssh) ;;
+        vsftpd | redis-server | chrony) quiet+=("$$package") ;;
+        dovecot-imapd | dovecot-pop3d) quiet+=(dovecot) ;;
+        exim4-daemon-light) quiet+=(exim4 exim4-base.timer) ;;
+        mariadb-server) quiet+=(mariadb) ;;
+        nginx-light) quiet+=(nginx) ;;
+        bind9) quiet+=(named) ;;
+        inetutils-inetd) quiet+=(inetutils-inetd) ;;
+    esac
+done
+endef
+
 help: ## this list
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 20
 
@@ -60,7 +90,10 @@ test-packages: packages
 	have /lib/systemd/systemd systemd-sysv
 	have systemd-nspawn systemd-container
 	have dbus-daemon dbus
+	quiet=()
+	$(KNOCK_PACKAGES)
 	$(INSTALL)
+	[ $${#quiet[@]} = 0 ] || $(SUDO) systemctl disable --quiet "$${quiet[@]}" || echo "gatewatch: not disabled: $${quiet[*]}" >&2
 
 $(GATEWATCH): packages
 	@nice $(CARGO) build --release --locked --bin gatewatch

@@ -14,12 +14,14 @@ use std::net::Ipv4Addr;
 use std::path::Path;
 use std::process::Command;
 
+use pnet::packet::tcp::TcpFlags;
+
 #[allow(dead_code, reason = "shared by all tests")]
 mod support;
 
 use support::generator::capture::CaptureWriter;
 use support::generator::conversation::{Conversation, Course, Exchange, Sender};
-use support::generator::frames::Link;
+use support::generator::frames::{Link, Segment, ip_packet};
 use support::generator::payloads::{self, Kind};
 use support::generator::plan::Plan;
 use support::generator::random::Random;
@@ -32,6 +34,10 @@ const MANY: u32 = 100_000;
 const FEW: u32 = 2_000;
 /// Rows of sources that a day may have.
 const ROWS: u64 = 1_000;
+/// Scanners whose windows all fit in the tables of 64 MiB.
+const FEW_SCANNERS: u32 = 500;
+/// Ports that each scanner tries.
+const PORTS: u16 = 12;
 const SETTINGS: &str = "
 [report]
 formats = [\"json\"]
@@ -74,9 +80,33 @@ fn capture(sources: u32) -> Vec<u8> {
     writer.end().expect("memory")
 }
 
-/// Replays it; gives the peak of resident memory in MiB.
-fn replay(desk: &Desk, output: &str, sources: u32) -> u64 {
-    let file = desk.write(&format!("{output}.pcap"), &capture(sources));
+/// Sources that scan at once: a SYN of each to one port that nobody answers, then of each to the next.
+fn scans(sources: u32) -> Vec<u8> {
+    let mut writer = CaptureWriter::begin(Vec::new(), Link::Ethernet).expect("memory");
+    let begin = 1_792_000_800_000_000_u64;
+    for port in 0..PORTS {
+        for number in 0..sources {
+            let packet = ip_packet(&Segment {
+                from: (Ipv4Addr::from_bits(0x4900_0000 + number * 7), 40_000 + port).into(),
+                to: (Ipv4Addr::new(203, 0, 113, 10), 1_000 + port).into(),
+                seq: number,
+                ack: 0,
+                flags: TcpFlags::SYN,
+                number: number as u16,
+                data: b"",
+            });
+            // 90 seconds a round: no flood, and a slow scan by each.
+            let at =
+                (u64::from(port) * u64::from(sources) + u64::from(number)) * 90_000_000 / u64::from(sources);
+            writer.write(&(begin + at, packet)).expect("memory");
+        }
+    }
+    writer.end().expect("memory")
+}
+
+/// Replays a capture; gives the peak of resident memory in MiB.
+fn replay(desk: &Desk, output: &str, capture: &[u8]) -> u64 {
+    let file = desk.write(&format!("{output}.pcap"), capture);
     let program = "import resource,subprocess,sys
 code=subprocess.call(sys.argv[1:],stdout=subprocess.DEVNULL)
 print(resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss//1024)
@@ -106,8 +136,8 @@ fn forged_sources_fill_neither_memory_nor_store_and_are_all_counted() {
     fs::write(desk.settings(), format!("{settings}{SETTINGS}")).unwrap();
     let asked = std::env::var("GATEWATCH_SOURCES").ok().and_then(|text| text.parse().ok());
     let sent: u32 = asked.unwrap_or(MANY);
-    let few = replay(&desk, "few", FEW);
-    let many = replay(&desk, "many", sent);
+    let few = replay(&desk, "few", &capture(FEW));
+    let many = replay(&desk, "many", &capture(sent));
     eprintln!("resident at most: {few} MiB with {FEW} sources, {many} MiB with {sent}");
     assert!(many < few + 64, "{few} MiB with {FEW} sources, {many} MiB with {sent}: the limit is 64 MiB");
     let report = desk.report("many", "2026-10-14");
@@ -123,5 +153,47 @@ fn forged_sources_fill_neither_memory_nor_store_and_are_all_counted() {
     assert_eq!(attempts, u64::from(sent));
     // The quota, and the log that a writer may have beside it.
     assert!(store_bytes(&desk.path("many")) < 20 << 20, "{} bytes", store_bytes(&desk.path("many")));
+    gatewatch(&["verify", &desk.path("many").display().to_string()], b"").good();
+}
+
+#[test]
+fn sources_that_scan_at_once_fill_no_table_beyond_its_limit_and_no_probe_vanishes() {
+    if Command::new("python3").arg("--version").output().is_err() {
+        eprintln!("skipped: python3 is not installed");
+        return;
+    }
+    let desk = Desk::of(&Plan::parse(SITE_ALONE).expect("the plan"));
+    let settings = fs::read_to_string(desk.settings()).unwrap();
+    // Not a flood, however many there are: the tables of sources are tried here.
+    let flood = "[flood.syn]\nenabled = false\n";
+    fs::write(desk.settings(), format!("{settings}{SETTINGS}{flood}")).unwrap();
+    let asked = std::env::var("GATEWATCH_SOURCES").ok().and_then(|text| text.parse().ok());
+    let sent: u32 = asked.unwrap_or(MANY / 2);
+    let few = replay(&desk, "few", &scans(FEW_SCANNERS));
+    let many = replay(&desk, "many", &scans(sent));
+    eprintln!("resident at most: {few} MiB with {FEW_SCANNERS} scanners, {many} MiB with {sent}");
+    assert!(
+        many < few + 64,
+        "{few} MiB with {FEW_SCANNERS} scanners, {many} MiB with {sent}: the limit is 64 MiB"
+    );
+    let all = |report: &serde_json::Value| {
+        let count = |place: &str| report.pointer(place).and_then(serde_json::Value::as_u64).unwrap_or(0);
+        count("/totals/attempts") + count("/not_judged/contacts") + count("/counters/contacts_in_floods")
+    };
+    for (output, sources) in [("few", FEW_SCANNERS), ("many", sent)] {
+        let report = desk.report(output, "2026-10-14");
+        assert_eq!(
+            all(&report),
+            u64::from(sources) * u64::from(PORTS),
+            "{output}: {} {} {}",
+            report["totals"],
+            report["not_judged"],
+            report["counters"]
+        );
+    }
+    assert_eq!(
+        desk.report("few", "2026-10-14")["totals"]["attempts"],
+        u64::from(FEW_SCANNERS) * u64::from(PORTS)
+    );
     gatewatch(&["verify", &desk.path("many").display().to_string()], b"").good();
 }

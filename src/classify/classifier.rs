@@ -29,7 +29,7 @@ use crate::model::pseudonym::MonthKey;
 use crate::model::time::Timestamp;
 use crate::tally::{
     CampaignId, Event, FRAMES_MAX, FrameKey, OpenIncident, Snapshot, SourceDay, SourceSums, Stage, Sums,
-    TallyKey,
+    TallyKey, Unjudged,
 };
 
 /// Event lines buffered between two snapshots of a live capture; beyond it they are shed and counted, never the counts.
@@ -375,7 +375,11 @@ impl Classifier {
     }
 
     fn count_judged(&mut self) {
-        self.delta.unjudged.add(std::mem::take(&mut self.judged.sums));
+        let sums = std::mem::take(&mut self.judged.sums);
+        if sums != Unjudged::default() {
+            // In the hour in which it is given up: its acts may lie a day back.
+            self.delta.unjudged.entry(self.behaviours.newest().hour()).or_default().add(sums);
+        }
         let mut attempts = std::mem::take(&mut self.judged.attempts);
         for attempt in attempts.drain(..) {
             self.attempt(attempt);

@@ -164,7 +164,10 @@ impl Path {
             Payload::Udp(datagram) if is_between_two(datagram) => self.meter_datagram(now, datagram),
             Payload::Icmp(icmp) if !icmp.destination.is_multicast() => {
                 self.hit(now, SurgeKind::Icmp, (icmp.source, SocketAddr::new(icmp.destination, 0)));
-                self.answered(now, SurgeKind::Icmp, icmp.source);
+                // Who asks gets replies. That the victim of a flood of requests answers them makes the requests no more honest.
+                if matches!(icmp.message, Message::EchoRequest(_)) {
+                    self.answered(now, SurgeKind::Icmp, icmp.source);
+                }
             }
             Payload::Fragment(fragment) => {
                 let (source, victim) = fragment.addresses;

@@ -187,8 +187,11 @@ impl Writer {
         self.reopen();
         self.move_late(snapshot);
         let lengths = if self.setup.settings.events { self.append_events(snapshot)? } else { Vec::new() };
-        let hour = self.clock.now().hour();
-        let unjudged = snapshot.unjudged.counters().map(|(name, count)| (hour, name, count));
+        let hour = self.hour_of(snapshot);
+        let unjudged = snapshot.unjudged.iter().flat_map(|(counted, sums)| {
+            let counted = self.open_hour(*counted, hour);
+            sums.counters().map(|(name, count)| (counted, name, count))
+        });
         let conversations = reading::counters(snapshot);
         let mut extra = vec![
             (hour, summary::EVENTS, snapshot.events_shed),
@@ -197,14 +200,14 @@ impl Writer {
             (hour, "sources_spilled", snapshot.sources_spilled),
             (hour, "identities_shed", snapshot.ids_shed),
         ];
-        extra.extend(conversations.iter().map(|(counted, name, value)| {
-            let is_closed = self
-                .kinds
+        extra.extend(
+            conversations
                 .iter()
-                .any(|kind| self.closed_now.contains(&Period::containing(*kind, counted.start())));
-            (if is_closed { hour } else { *counted }, name.as_str(), *value)
-        }));
-        extra.extend(unjudged);
+                .map(|(counted, name, value)| (self.open_hour(*counted, hour), name.as_str(), *value)),
+        );
+        for (counted, name, count) in unjudged {
+            extra.push((counted, name, count));
+        }
         self.store.add(snapshot, &lengths, &extra, self.setup.mode)?;
         // From here on it is counted: nothing may fail any more, or it would be given again.
         self.events.committed(lengths);
@@ -223,6 +226,20 @@ impl Writer {
             self.note_hour(hour);
         }
         Ok(())
+    }
+
+    /// The hour that what has no time of its own is counted in. A replay's first snapshots may come before anything told how far
+    /// time has gone: then it is that of the latest row.
+    fn hour_of(&self, snapshot: &Snapshot) -> Hour {
+        let now = self.clock.now().hour();
+        let counted = snapshot.rows.keys().map(|key| key.hour).chain(snapshot.unjudged.keys().copied());
+        counted.filter(|_| self.setup.mode == Mode::Replay).max().map_or(now, |latest| latest.max(now))
+    }
+
+    /// An hour, or where its period was closed by this run the one that counts late.
+    fn open_hour(&self, hour: Hour, late: Hour) -> Hour {
+        let closed = |kind: &PeriodKind| self.closed_now.contains(&Period::containing(*kind, hour.start()));
+        if self.kinds.iter().any(closed) { late } else { hour }
     }
 
     /// Opens the periods again that the clock closed before it was set back into them: they close a second time as a

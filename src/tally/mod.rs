@@ -362,7 +362,7 @@ pub struct Snapshot {
     /// Attempts already counted once and recognised by their identity.
     pub duplicates: u64,
     /// Acts that were judged by source and found no attack.
-    pub unjudged: Unjudged,
+    pub unjudged: BTreeMap<Hour, Unjudged>,
     /// Everything up to here is in this or an earlier snapshot, less the reply time-out.
     pub watermark: Timestamp,
 }
@@ -470,6 +470,6 @@ impl Snapshot {
             && self.ids.is_empty()
             && self.events_shed == 0
             && self.duplicates == 0
-            && self.unjudged == Unjudged::default()
+            && self.unjudged.is_empty()
     }
 }

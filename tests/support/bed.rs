@@ -36,12 +36,17 @@ pub struct Bed {
 impl Bed {
     /// Builds one, with a web server behind the gateway.
     pub fn up() -> Self {
+        let mut bed = Self::up_bare();
+        bed.serve("server");
+        bed
+    }
+
+    /// Builds one without a server.
+    pub fn up_bare() -> Self {
         let number = BEDS.fetch_add(1, Ordering::Relaxed);
         let name = format!("gw{}-{number}", std::process::id());
         script("up", &name);
-        let mut bed = Self { name, servers: Vec::new(), addresses: BTreeSet::new() };
-        bed.serve("server");
-        bed
+        Self { name, servers: Vec::new(), addresses: BTreeSet::new() }
     }
 
     /// Starts a web server in a part of the bed and waits until it listens.

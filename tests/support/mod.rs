@@ -5,6 +5,7 @@ pub mod compare;
 pub mod container;
 pub mod daemon;
 pub mod generator;
+pub mod knock;
 pub mod sensor;
 pub mod talk;
 pub mod year;

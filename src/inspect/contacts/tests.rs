@@ -234,6 +234,20 @@ fn floods_of_every_kind_are_told_by_their_names_and_make_no_contacts() {
 }
 
 #[test]
+fn a_flood_of_pings_is_one_though_its_victim_answers_each() {
+    let (client, server) = ("198.51.100.2".parse().unwrap(), "203.0.113.10".parse().unwrap());
+    let both = |number: u32| {
+        [icmp(client, server, (8, 0), number, b"ping"), icmp(server, client, (0, 0), number, b"ping")]
+    };
+    let told = told(&timed((0..1_000).flat_map(both).collect(), 250));
+    let of = |victim| {
+        told.surges.iter().find(|surge| surge.victim == victim).map(|surge| (surge.packets, surge.completed))
+    };
+    // The first question came when nothing was counted yet.
+    assert_eq!((of(server), of(client)), (Some((1_000, 0)), Some((1_000, 999))), "who asks gets replies");
+}
+
+#[test]
 fn an_honest_load_is_no_flood() {
     let packets: Vec<_> = (0..100_u16)
         .flat_map(|number| {
