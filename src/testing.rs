@@ -199,6 +199,7 @@ pub fn attempt() -> Attempt {
         opens_session: true,
         grade: Grade::E2,
         one_sided: false,
+        inferred: false,
         frames: 1,
         judgement: Judgement {
             class: Class::WebSqli,

@@ -137,6 +137,34 @@ fn rules_list_names_every_rule_once_with_its_hash() {
 }
 
 #[test]
+fn detectors_that_judge_by_source_are_listed_and_switched_by_their_tables() {
+    let desk = desk();
+    let list = |name: &str, text: &str| {
+        let file = desk.write(name, text.as_bytes()).display().to_string();
+        gatewatch(&["rules", "list", "-c", &file], b"")
+    };
+    let line = |ended: &Ended, id: &str| {
+        let found = ended.stdout.lines().find(|line| line.split_whitespace().next() == Some(id));
+        found.unwrap_or_else(|| panic!("{id} in {}", ended.stdout)).to_owned()
+    };
+    let plain = list("plain.toml", "").good();
+    let off =
+        list("off.toml", "[scan.vertical]\nenabled = false\n[flood.http]\nper_second_min = 500\n").good();
+    for id in ["scan.vertical", "scan.distributed", "auth.guessing", "flood.syn"] {
+        assert!(!line(&plain, id).contains("(disabled)"), "{id}");
+    }
+    assert!(line(&off, "scan.vertical").ends_with("(disabled)"));
+    assert_ne!(line(&off, "flood.http"), line(&plain, "flood.http"));
+    assert_eq!(line(&off, "flood.syn"), line(&plain, "flood.syn"));
+    let set = |ended: &Ended| ended.stdout.lines().last().map(str::to_owned);
+    assert_eq!(set(&off), set(&plain), "their settings are no part of the detection set");
+
+    let refused = list("refused.toml", "[detect]\ndisable = [\"scan.vertical\"]\n");
+    assert_eq!(refused.code, Some(78), "{refused:?}");
+    assert!(refused.complaint().contains("[scan.vertical]"), "{}", refused.stderr);
+}
+
+#[test]
 fn check_prints_what_is_in_effect_and_refuses_what_is_not_usable() {
     let desk = desk();
     let settings = desk.settings().display().to_string();

@@ -95,6 +95,7 @@ impl Run {
             opens_session: true,
             grade: Grade::E2,
             one_sided: false,
+            inferred: false,
             frames: 1,
             judgement: Judgement {
                 class: Class::WebSqli,

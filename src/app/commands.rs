@@ -9,6 +9,7 @@ use std::process::ExitCode;
 use clap::CommandFactory;
 
 use crate::app::{geo_build, prepare};
+use crate::classify::behaviour::{act, list};
 use crate::classify::sector::Home;
 use crate::cli::{Cli, ReportArgs};
 use crate::config::load::{self, Complaint, Loaded};
@@ -87,6 +88,18 @@ pub fn rules(file: Option<&Path>) -> Result<ExitCode, Fatal> {
             rule.weight,
             rule.hash,
             rule.title
+        );
+    }
+    for judge in list::detectors(&loaded.settings) {
+        let state = if judge.enabled { "" } else { " (disabled)" };
+        let _ = writeln!(
+            text,
+            "{:<30} {:<16} {:.3}  {}  not measured  {}{state}",
+            judge.id,
+            judge.class,
+            act::CERTAINTY,
+            judge.hash,
+            judge.title
         );
     }
     let _ = writeln!(text, "set {}", detector.set_hash());

@@ -4,6 +4,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use crate::classify::behaviour::list;
 use crate::classify::database::{DatabaseInfo, GeoError};
 use crate::classify::geo::Geo;
 use crate::classify::infrastructure::Lists;
@@ -18,8 +19,18 @@ use crate::report::provenance::{Database, Provenance};
 /// What checking one database, or counting its addresses, may take. The largest city databases need about a second.
 pub const DATABASE_MAX: Duration = Duration::from_secs(20);
 
-/// Compiles the detection set.
+/// Compiles the detection set. `[detect]` names rules for requests and messages only: what judges by source has tables of its own.
 pub fn detector(settings: &Settings) -> Result<Arc<Detector>, Fatal> {
+    let detect = &settings.detect;
+    let excepted = detect.exception.iter().filter_map(|exception| exception.rule.as_ref());
+    for id in detect.disable.iter().chain(excepted) {
+        if let Some(sections) = list::sections_of(id) {
+            return Err(Fatal::Configuration(format!(
+                "[detect]: {id:?} judges by source: switch it off by enabled = false in [{}]",
+                sections.join("], [")
+            )));
+        }
+    }
     Detector::new(settings).map(Arc::new).map_err(|error| Fatal::Configuration(error.to_string()))
 }
 

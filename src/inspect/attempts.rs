@@ -267,6 +267,7 @@ impl Judge<'_> {
             opens_session,
             grade: self.view.grade,
             one_sided: self.view.one_sided,
+            inferred: false,
             frames: meta.frames.max(1),
             judgement,
             outcome: Outcome::default(),

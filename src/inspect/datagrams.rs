@@ -251,6 +251,7 @@ impl<'a> DatagramJudge<'a> {
             grade: Grade::E0,
             // No acknowledgement tells whether an answer was missed or never given.
             one_sided: false,
+            inferred: false,
             frames: at.frames.max(1),
             judgement,
             outcome: Outcome::default(),

@@ -160,6 +160,8 @@ pub struct Attempt {
     pub grade: Grade,
     /// Whether only one direction of its conversation was captured.
     pub one_sided: bool,
+    /// Whether it was inferred from lengths and times of what is encrypted, not read.
+    pub inferred: bool,
     /// Frames that had to arrive for it to be seen (k of the loss interval); at least 1.
     pub frames: u16,
     /// The verdict.

@@ -118,10 +118,10 @@ fn own(event: &Event) -> Value {
             attempt.marks.iter().map(|(kind, value)| (kind.name().to_owned(), json!(value))).collect();
         object.insert("client".into(), marks.into());
     }
-    if attempt.one_sided
-        && let Some(object) = own.as_object_mut()
-    {
-        object.insert("one_sided".into(), json!(true));
+    for (key, holds) in [("one_sided", attempt.one_sided), ("inferred", attempt.inferred)] {
+        if holds && let Some(object) = own.as_object_mut() {
+            object.insert(key.into(), json!(true));
+        }
     }
     own
 }
@@ -194,6 +194,21 @@ mod tests {
         assert!(alone["infrastructure"].is_null() && alone.get("second_country").is_none());
         let both = origin(Some("CA"), Some(Infrastructure::Tor));
         assert_eq!((&both["second_country"], &both["infrastructure"]), (&json!("CA"), &json!("tor")));
+    }
+
+    #[test]
+    fn what_was_inferred_says_so_and_what_was_read_does_not() {
+        let told = |inferred| {
+            let attempt = Attempt { inferred, ..attempt("8.8.8.8:1", "203.0.113.10:22") };
+            let client = attempt.client.ip();
+            let origin = Origin::of_place(Place::from_code("US"));
+            let (grade, site, attempt) = (Grade::E2, "s".into(), Box::new(attempt));
+            let event =
+                Event { attempt, client, hidden: false, grade, site, origin, represented: 1, incident: None };
+            let line: Value = serde_json::from_str(&line(&event)).unwrap();
+            line["gatewatch"].get("inferred").cloned()
+        };
+        assert_eq!((told(true), told(false)), (Some(json!(true)), None));
     }
 
     /// The specification's own baseline example.

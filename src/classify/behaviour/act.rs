@@ -2,7 +2,7 @@
 
 use crate::model::attempt::{Attempt, Evidence, Judgement, Outcome, Transport};
 use crate::model::class::{Class, ClassSet};
-use crate::model::contact::{Act, Contact, Touched};
+use crate::model::contact::{Act, Contact, Login, Touched};
 use crate::model::marks::Marks;
 
 /// Name of a protocol that was not recognised.
@@ -10,7 +10,7 @@ pub const UNKNOWN_PROTOCOL: &str = "unknown";
 /// Place of the evidence that lists what a source is after; campaigns are told by it.
 pub const TARGETS_PLACE: &str = "targets";
 /// Certainty of a judgement over several acts: the tests are set for one honest client in 100,000.
-const CERTAINTY: f32 = 0.99;
+pub const CERTAINTY: f32 = 0.99;
 /// That of one over acts that were inferred from lengths and times.
 const CERTAINTY_INFERRED: f32 = 0.9;
 
@@ -56,6 +56,7 @@ pub fn attempt(act: &Contact, class: Class, reason: &Reason) -> Box<Attempt> {
         opens_session: true,
         grade: act.grade,
         one_sided: false,
+        inferred: matches!(act.act, Act::Login(Login { inferred: true, .. })),
         frames: act.frames.max(1),
         judgement: Judgement { class, labels: ClassSet::default(), score, evidence },
         outcome,

@@ -6,6 +6,7 @@
 pub mod act;
 pub mod crowd;
 pub mod flood;
+pub mod list;
 pub mod login;
 pub mod order;
 pub mod scan;

@@ -5,8 +5,13 @@ use crate::classify::behaviour::login::{Judge, LoginRow};
 use crate::config::login::Login as Settings;
 
 /// The row of the table.
-pub const ROW: LoginRow =
-    LoginRow { id: "auth.distributed", section: "login.distributed", judge: Judge::Account(judge) };
+pub const ROW: LoginRow = LoginRow {
+    id: "auth.distributed",
+    title: "Many sources refused on one account",
+    class: None,
+    sections: &["login.distributed"],
+    judge: Judge::Account(judge),
+};
 
 fn judge(crowd: &Crowd, settings: &Settings) -> Option<String> {
     let distributed = &settings.distributed;

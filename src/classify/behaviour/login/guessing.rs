@@ -8,7 +8,22 @@ use crate::model::contact::Contact;
 use crate::model::time::MICROS_PER_SEC;
 
 /// The row of the table.
-pub const ROW: LoginRow = LoginRow { id: "auth.guessing", section: "login.ssh", judge: Judge::Source(judge) };
+pub const ROW: LoginRow = LoginRow {
+    id: "auth.guessing",
+    title: "One source refused again and again",
+    class: None,
+    sections: &[
+        "login.web",
+        "login.ssh",
+        "login.mail",
+        "login.ftp",
+        "login.telnet",
+        "login.remote",
+        "login.db",
+        "login.voip",
+    ],
+    judge: Judge::Source(judge),
+};
 
 /// The bucket of a class.
 fn bucket_of(class: Class, settings: &Settings) -> Option<Bucket> {

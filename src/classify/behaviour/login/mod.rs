@@ -32,8 +32,12 @@ const SUCCESS_MICROS: i64 = 10 * MICROS_PER_SEC;
 pub struct LoginRow {
     /// Stable id of the rule.
     pub id: &'static str,
-    /// Table of the settings.
-    pub section: &'static str,
+    /// For people: what it sees.
+    pub title: &'static str,
+    /// The class, where its logins are all of one.
+    pub class: Option<Class>,
+    /// Tables of the settings.
+    pub sections: &'static [&'static str],
     /// The detector.
     pub judge: Judge,
 }

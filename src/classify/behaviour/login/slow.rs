@@ -8,7 +8,13 @@ use crate::model::contact::Contact;
 use crate::model::time::MICROS_PER_SEC;
 
 /// The row of the table.
-pub const ROW: LoginRow = LoginRow { id: "auth.slow", section: "login.slow", judge: Judge::Source(judge) };
+pub const ROW: LoginRow = LoginRow {
+    id: "auth.slow",
+    title: "One source refused a few times an hour, for hours (SSH)",
+    class: Some(Class::AuthSsh),
+    sections: &["login.slow"],
+    judge: Judge::Source(judge),
+};
 
 /// SSH only: programs that ask for mail every few minutes with an outdated password are refused all day.
 fn judge(refusals: &[Contact], class: Class, settings: &Settings) -> Option<Finding> {

@@ -8,8 +8,13 @@ use crate::model::contact::Contact;
 use crate::model::time::MICROS_PER_SEC;
 
 /// The row of the table.
-pub const ROW: LoginRow =
-    LoginRow { id: "auth.spraying", section: "login.spraying", judge: Judge::Source(judge) };
+pub const ROW: LoginRow = LoginRow {
+    id: "auth.spraying",
+    title: "One source refused on many accounts",
+    class: None,
+    sections: &["login.spraying"],
+    judge: Judge::Source(judge),
+};
 
 fn judge(refusals: &[Contact], _: Class, settings: &Settings) -> Option<Finding> {
     let spraying = &settings.spraying;

@@ -5,8 +5,13 @@ use crate::classify::behaviour::login::{Judge, LoginRow};
 use crate::config::login::Login as Settings;
 
 /// The row of the table.
-pub const ROW: LoginRow =
-    LoginRow { id: "auth.stuffing", section: "login.stuffing", judge: Judge::Site(judge) };
+pub const ROW: LoginRow = LoginRow {
+    id: "auth.stuffing",
+    title: "Many sources refused at one site",
+    class: None,
+    sections: &["login.stuffing"],
+    judge: Judge::Site(judge),
+};
 
 /// Before a site has a history twice as many sources are asked for: on a large one many people mistype.
 fn judge(crowd: &Crowd, settings: &Settings) -> Option<String> {

@@ -21,6 +21,21 @@ fn six_refusals_are_guessing_and_five_are_not() {
 }
 
 #[test]
+fn what_was_inferred_from_lengths_is_marked_and_less_certain() {
+    let mut acts = refused(12, 1);
+    for act in &mut acts {
+        let Act::Login(login) = &mut act.act else { panic!("a login") };
+        (login.class, login.inferred) = (Class::AuthSsh, true);
+    }
+    let inferred = judge(&acts).attempts;
+    let read = judge(&refused(12, 1)).attempts;
+    assert!(inferred.len() == 12 && inferred.iter().all(|attempt| attempt.inferred));
+    assert!(
+        read.iter().all(|attempt| !attempt.inferred && attempt.judgement.score > inferred[0].judgement.score)
+    );
+}
+
+#[test]
 fn who_mistypes_and_then_succeeds_is_forgiven() {
     let mut acts = Vec::new();
     for day in 0..20 {

@@ -5,6 +5,11 @@ use crate::config::scan::Scan as Settings;
 
 /// Id of the rule.
 pub const ID: &str = "scan.distributed";
+/// What it sees, for people.
+pub const TITLE: &str = "Many sources, each of which does too little, upon one site";
+/// Tables of the settings.
+pub const SECTIONS: &[&str] = &["scan.distributed"];
+
 /// What it saw, for people.
 pub fn judge(crowd: &Crowd, settings: &Settings) -> Option<String> {
     let limits = &settings.distributed;

@@ -8,8 +8,14 @@ use crate::model::attempt::Transport;
 use crate::model::class::Class;
 
 /// The row of the table.
-pub const ROW: ScanRow =
-    ScanRow { id: "scan.horizontal", section: "scan.horizontal", transport: Some(Transport::Tcp), judge };
+pub const ROW: ScanRow = ScanRow {
+    id: "scan.horizontal",
+    title: "One port of many hosts found closed (TCP)",
+    class: Some(Class::ScanSweep),
+    sections: &["scan.horizontal"],
+    transport: Some(Transport::Tcp),
+    judge,
+};
 
 fn judge(probes: &[Probe], newest: &Probe, settings: &Settings) -> Option<Finding> {
     let limits = &settings.horizontal;

@@ -8,8 +8,14 @@ use crate::model::attempt::Transport;
 use crate::model::class::Class;
 
 /// The row of the table.
-pub const ROW: ScanRow =
-    ScanRow { id: "scan.icmp_sweep", section: "scan.icmp_sweep", transport: Some(Transport::Icmp), judge };
+pub const ROW: ScanRow = ScanRow {
+    id: "scan.icmp_sweep",
+    title: "Echo requests to many hosts, half of them not there",
+    class: Some(Class::ScanSweep),
+    sections: &["scan.icmp_sweep"],
+    transport: Some(Transport::Icmp),
+    judge,
+};
 
 fn judge(probes: &[Probe], newest: &Probe, settings: &Settings) -> Option<Finding> {
     let limits = &settings.icmp_sweep;

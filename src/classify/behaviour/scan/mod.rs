@@ -44,8 +44,12 @@ const TRACEROUTE_PORTS: std::ops::RangeInclusive<u16> = 33_434..=33_689;
 pub struct ScanRow {
     /// Stable id of the rule.
     pub id: &'static str,
-    /// Table of the settings.
-    pub section: &'static str,
+    /// For people: what it sees.
+    pub title: &'static str,
+    /// The class, where its scans are all of one.
+    pub class: Option<Class>,
+    /// Tables of the settings.
+    pub sections: &'static [&'static str],
     /// Only first contacts of it can complete the scan.
     pub transport: Option<Transport>,
     /// The detector: the first contacts of a source, each of another target, in the order of time; the one of them that came

@@ -6,7 +6,14 @@ use crate::classify::behaviour::scan::{Finding, ScanRow};
 use crate::config::scan::Scan as Settings;
 
 /// The row of the table.
-pub const ROW: ScanRow = ScanRow { id: "scan.slow", section: "scan.slow", transport: None, judge };
+pub const ROW: ScanRow = ScanRow {
+    id: "scan.slow",
+    title: "A few targets an hour found closed, for hours (TCP and UDP)",
+    class: None,
+    sections: &["scan.slow"],
+    transport: None,
+    judge,
+};
 
 /// Targets without an answer from which on hardly any answer may come, wherever they lie: blind scans at random.
 const BLIND_MIN: usize = 40;

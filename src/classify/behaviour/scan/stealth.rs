@@ -8,8 +8,14 @@ use crate::model::attempt::Transport;
 use crate::model::contact::Touched;
 
 /// The row of the table.
-pub const ROW: ScanRow =
-    ScanRow { id: "scan.stealth", section: "scan.stealth", transport: Some(Transport::Tcp), judge };
+pub const ROW: ScanRow = ScanRow {
+    id: "scan.stealth",
+    title: "Segments that no honest host sends first: NULL, XMAS, SYN with FIN",
+    class: None,
+    sections: &["scan.stealth"],
+    transport: Some(Transport::Tcp),
+    judge,
+};
 
 /// TCP's flags (RFC 9293 §3.1).
 const FIN: u8 = 0x01;

@@ -8,8 +8,14 @@ use crate::model::attempt::Transport;
 use crate::model::class::Class;
 
 /// The row of the table.
-pub const ROW: ScanRow =
-    ScanRow { id: "scan.udp", section: "scan.udp", transport: Some(Transport::Udp), judge };
+pub const ROW: ScanRow = ScanRow {
+    id: "scan.udp",
+    title: "Many ports of one host, or one of many, found closed (UDP)",
+    class: None,
+    sections: &["scan.udp"],
+    transport: Some(Transport::Udp),
+    judge,
+};
 
 fn judge(probes: &[Probe], newest: &Probe, settings: &Settings) -> Option<Finding> {
     let limits = &settings.udp;

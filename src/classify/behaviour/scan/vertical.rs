@@ -8,8 +8,14 @@ use crate::model::attempt::Transport;
 use crate::model::class::Class;
 
 /// The row of the table.
-pub const ROW: ScanRow =
-    ScanRow { id: "scan.vertical", section: "scan.vertical", transport: Some(Transport::Tcp), judge };
+pub const ROW: ScanRow = ScanRow {
+    id: "scan.vertical",
+    title: "Many ports of one host found closed (TCP)",
+    class: Some(Class::ScanPort),
+    sections: &["scan.vertical"],
+    transport: Some(Transport::Tcp),
+    judge,
+};
 
 fn judge(probes: &[Probe], newest: &Probe, settings: &Settings) -> Option<Finding> {
     let limits = &settings.vertical;
