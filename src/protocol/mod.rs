@@ -70,7 +70,7 @@ pub struct Opening<'a> {
 /// What the first bytes of a conversation say of a protocol.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub enum Recognition {
-    /// Not told yet. A row that never gets its answer gives way after [`UNDECIDED_MAX_BYTES`].
+    /// Not told yet. A row that never gets its answer gives way after a kilobyte.
     More,
     /// Another protocol.
     No,

@@ -82,6 +82,10 @@ pub fn recognise(bytes: &[u8]) -> Recognition {
         return Recognition::No;
     }
     let target = rest.trim_ascii_start();
+    // So does NATS begin, with an object.
+    if method == b"CONNECT" && target.starts_with(b"{") {
+        return Recognition::No;
+    }
     // The same words open a SIP or RTSP request: OPTIONS waits for the line that tells.
     if [&b"sip:"[..], b"sips:", b"rtsp:"].iter().any(|scheme| target.starts_with(scheme)) {
         return Recognition::No;

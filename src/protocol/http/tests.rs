@@ -212,6 +212,7 @@ fn other_protocols_are_not_taken_for_http() {
         b"OPTIONS sip:100@example.org SIP/2.0\r\n",
         b"*1\r\n$4\r\nPING\r\n",
         b"RETR /etc/motd\r\n",
+        b"CONNECT {\"verbose\":false}\r\n",
         b"\x16\x03\x01\x02\x00",
     ] {
         assert_ne!(recognise(bytes), Recognition::Yes, "{bytes:?}");
