@@ -439,7 +439,10 @@ impl Beginning {
             frames: u16::try_from(frames).unwrap_or(u16::MAX),
             app: UNKNOWN,
         };
-        sink.text(&at, "payload", &self.client);
+        // Text protocols send passwords in a line of their own: nothing from there on may stand in an excerpt.
+        let end =
+            memchr::memmem::find(&self.client.to_ascii_lowercase(), b"\npass").unwrap_or(self.client.len());
+        sink.text(&at, "payload", self.client.get(..end).unwrap_or_default());
     }
 
     fn held(&self) -> usize {

@@ -47,6 +47,13 @@ fn what_nothing_recognises_is_judged_by_its_first_payload_once() {
 }
 
 #[test]
+fn a_password_in_a_payload_that_nothing_recognises_is_not_told() {
+    let (mut conversation, mut heard) = play(&[(Side::Client, b"\x02USER ${jndi:x}\r\nPASS secret\r\n")]);
+    conversation.closed(Side::Client, &mut heard);
+    assert_eq!(heard.texts, [("unknown:payload".into(), "\u{2}USER ${jndi:x}\r".into(), 0)]);
+}
+
+#[test]
 fn a_request_after_a_banner_and_in_pieces_is_recognised_still() {
     let (conversation, heard) =
         play(&[(Side::Server, b"hello\r\n"), (Side::Client, b"GE"), (Side::Client, b"T / HTTP/1.1\r\n\r\n")]);
