@@ -19,6 +19,7 @@ pub mod capture;
 pub mod classify;
 pub mod cli;
 pub mod config;
+pub mod confine;
 pub mod decode;
 pub mod detect;
 pub mod exit;

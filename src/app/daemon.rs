@@ -11,7 +11,7 @@ use tokio::time::{MissedTickBehavior, interval};
 
 use crate::app::live::Pipeline;
 use crate::app::watch::{Watch, watch};
-use crate::app::{commands, status};
+use crate::app::{bounds, commands, status};
 use crate::config::Settings;
 use crate::config::load::Loaded;
 use crate::exit::Fatal;
@@ -63,8 +63,9 @@ impl Daemon {
         let mut hangup = signal(SignalKind::hangup()).map_err(os)?;
         let mut rotate = signal(SignalKind::user_defined1()).map_err(os)?;
         let settings = Arc::new(loaded.settings.clone());
+        let bounds = bounds::of_capture(&settings, self.file.as_deref());
         let watched = Watch::new(&settings);
-        let pipeline = Arc::new(Pipeline::start(&settings, &loaded.hash())?);
+        let pipeline = Arc::new(Pipeline::start(&settings, &loaded.hash(), &bounds)?);
         let _server = status::serve(&settings.state.socket, Arc::clone(&pipeline));
         let watching = tokio::spawn(watch(watched, Arc::clone(&pipeline)));
         let daemon = Arc::new(self);
@@ -137,6 +138,7 @@ fn needs_restart(running: &Settings, new: &Settings) -> Vec<&'static str> {
         ("state", running.state != new.state),
         ("report.directory", running.report.directory != new.report.directory),
         ("memory.limit", running.memory != new.memory),
+        ("confinement", running.confinement != new.confinement),
     ]
     .into_iter()
     .filter_map(|(key, differs)| differs.then_some(key))

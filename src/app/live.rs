@@ -12,6 +12,7 @@ use ipnet::IpNet;
 
 use crate::app::live::renewal::Used;
 use crate::app::live::status::{Troubles, Watched};
+use crate::app::bounds;
 use crate::app::pipeline::{Order, Shared, Stages};
 use crate::app::prepare;
 use crate::capture::live::{Live, clock};
@@ -20,6 +21,7 @@ use crate::capture::{CaptureError, interfaces};
 use crate::classify::classifier::Classifier;
 use crate::classify::site::Fallback;
 use crate::config::Settings;
+use crate::confine::Bounds;
 use crate::exit::Fatal;
 use crate::handoff::{CHANNEL_RECORDS, Outbox, WhenFull, channel};
 use crate::inspect::{DetectorCell, Inspector, limits};
@@ -43,6 +45,8 @@ pub struct Pipeline {
     used: Mutex<Used>,
     /// Held while something else is taken into use, so that one change follows the other.
     changing: Mutex<()>,
+    /// What the process has given up, a line a part.
+    confinement: Vec<String>,
     /// What is wrong with the databases.
     troubles: Mutex<Troubles>,
     /// Beats as of the last look, and how often all stages had moved.
@@ -50,14 +54,16 @@ pub struct Pipeline {
 }
 
 impl Pipeline {
-    /// Opens the interfaces first (the one thing that needs a privilege), then everything else, then starts.
-    pub fn start(settings: &Arc<Settings>, config_hash: &str) -> Result<Self, Fatal> {
+    /// Opens the interfaces first (the one thing that needs a privilege), gives up what is not needed any more, then
+    /// reads everything else, then starts. To be called while there is one thread.
+    pub fn start(settings: &Arc<Settings>, config_hash: &str, bounds: &Bounds) -> Result<Self, Fatal> {
         let names = interface_names(settings)?;
         let opened = names
             .iter()
             .map(|name| Live::open(name, &settings.capture))
             .collect::<Result<Vec<_>, _>>()
             .map_err(|error| refusal(&error))?;
+        let confinement = bounds::confine(bounds);
         let detector = prepare::detector(settings)?;
         let geo = prepare::geo(settings)?;
         let setup = Setup {
@@ -117,6 +123,7 @@ impl Pipeline {
             changing: Mutex::new(()),
             troubles: Mutex::default(),
             moved,
+            confinement,
         })
     }
 

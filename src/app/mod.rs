@@ -2,6 +2,7 @@
 //!
 //! Owns the threads, the signals, the sockets and the commands. One of the two rooms that read a clock.
 
+pub mod bounds;
 pub mod commands;
 pub mod daemon;
 pub mod explain;
@@ -33,6 +34,7 @@ pub fn run(cli: Cli) -> Result<ExitCode, Fatal> {
                     settings.origin.home.clone_from(&home);
                 }
             })?;
+            bounds::confine(&bounds::of_replay(&loaded.settings, config.config.as_deref(), &captures, &output));
             replay::run(&loaded.settings, &loaded.hash(), &captures, &output)?;
             Ok(ExitCode::SUCCESS)
         }

@@ -83,6 +83,9 @@ pub struct Status {
     pub troubles: Vec<String>,
     /// Databases in use: type and build date.
     pub databases: Vec<String>,
+    /// What the process has given up and what it could not, a line a part.
+    #[serde(default)]
+    pub confinement: Vec<String>,
     /// Hash of the detection set.
     pub detector_set: String,
 }

@@ -62,7 +62,8 @@ pub fn geo_files(settings: &Settings) -> Vec<PathBuf> {
     files
 }
 
-fn folders() -> Vec<&'static Path> {
+/// The folders in which databases are looked for.
+pub fn folders() -> Vec<&'static Path> {
     FOLDERS.iter().map(Path::new).collect()
 }
 

@@ -126,6 +126,9 @@ fn describe(status: &Status) -> String {
     for database in &status.databases {
         let _ = writeln!(text, "database {database}");
     }
+    for part in &status.confinement {
+        let _ = writeln!(text, "confinement {part}");
+    }
     for trouble in &status.troubles {
         let _ = writeln!(text, "trouble: {trouble}");
     }

@@ -6,6 +6,7 @@
 
 pub mod capture;
 pub mod check;
+pub mod confinement;
 pub mod detect;
 pub mod flood;
 pub mod load;
@@ -48,6 +49,8 @@ pub struct Settings {
     pub state: state::State,
     /// How much memory may be used.
     pub memory: memory::Memory,
+    /// What the process gives up.
+    pub confinement: confinement::Confinement,
 }
 
 /// The default of a switch. Serde derives no defaults of its own for types with constants.

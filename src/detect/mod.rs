@@ -38,7 +38,7 @@ use crate::model::class::Class;
 use crate::protocol::request::Request;
 
 /// Folder of the operator's rule files; it need not exist.
-const RULES_FOLDER: &str = "/etc/gatewatch/rules";
+pub const RULES_FOLDER: &str = "/etc/gatewatch/rules";
 /// Beginning and end of a long value that are judged, so that padding does not hide a payload.
 const VALUE_HEAD_BYTES: usize = 6 << 10;
 const VALUE_TAIL_BYTES: usize = 2 << 10;

@@ -60,6 +60,7 @@ impl Pipeline {
             version: env!("CARGO_PKG_VERSION").to_owned(),
             started: self.started.to_string(),
             detector_set: self.detectors.current().set_hash().to_owned(),
+            confinement: self.confinement.clone(),
             databases: lock(&self.used).described(),
             ..Status::default()
         };
