@@ -86,6 +86,7 @@ test-packages: packages
 	have curl curl
 	have ethtool ethtool
 	have python3 python3
+	have strace strace
 	have systemd-analyze systemd
 	have /lib/systemd/systemd systemd-sysv
 	have systemd-nspawn systemd-container
@@ -191,6 +192,8 @@ install: ## binary, unit, user, folders, settings, man page and completions; the
 	for shell in bash zsh fish; do $(BINARY) completions $$shell > "$$made/$$shell"; done
 	put -m 755 $(BINARY) $(DESTDIR)$(PREFIX)/bin/gatewatch
 	put -m 644 systemd/gatewatch.service $(DESTDIR)$(PREFIX)/lib/systemd/system/gatewatch.service
+	put -m 644 systemd/gatewatch@.service $(DESTDIR)$(PREFIX)/lib/systemd/system/gatewatch@.service
+	put -m 644 -t $(DESTDIR)$(PREFIX)/share/doc/gatewatch/examples config/examples/*.toml
 	put -m 644 systemd/gatewatch.sysusers $(DESTDIR)$(PREFIX)/lib/sysusers.d/gatewatch.conf
 	put -m 644 systemd/gatewatch.tmpfiles $(DESTDIR)$(PREFIX)/lib/tmpfiles.d/gatewatch.conf
 	put -m 644 -t $(DESTDIR)$(PREFIX)/share/man/man1 "$$made"/man/*.1

@@ -216,3 +216,16 @@ fn manual_pages_and_completions_are_made() {
         assert!(gatewatch(&["completions", shell], b"").good().stdout.contains("explain"), "{shell}");
     }
 }
+
+#[test]
+fn every_example_of_settings_is_accepted_without_a_warning() {
+    let folder = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("config/examples");
+    let examples = support::sensor::files(&folder);
+    assert!(examples.len() >= 3, "{examples:?}");
+    for example in examples {
+        let ended = gatewatch(&["check".into(), "-c".into(), example.clone().into_os_string()], b"").good();
+        assert_eq!(ended.stderr, "", "{}", example.display());
+        let named = example.display().to_string();
+        assert!(ended.stdout.contains(&named), "settings of {named} take effect: {}", ended.stdout);
+    }
+}

@@ -211,16 +211,22 @@ fn a_refused_start_is_one_clear_line_and_the_right_code() {
 }
 
 #[test]
-fn a_vanished_interface_is_said_and_what_was_counted_is_kept() {
+fn an_interface_that_vanishes_is_waited_for_and_captured_again() {
     let Some(mut bed) = bed() else { return };
     let home = Home::new(SITE);
     let mut daemon = Daemon::start(&bed, &home, "wan0");
     bed.ask(UNITED_STATES, &attacks("203.0.113.10", 5));
-    daemon.let_pass(SNAPSHOT_AGE_MAX);
-    let gone = bed.command("gateway", "ip").args(["link", "del", "wan0"]).status();
-    assert!(gone.expect("ip runs").success());
-    daemon.await_log("wan0");
-    drop(daemon);
+    bed.cut_wan();
+    daemon.await_log("wan0 is gone");
+    let status = home.status();
+    assert_eq!(status.code, Some(69), "not capturing: {}", status.stdout);
+    assert!(status.stdout.contains("trouble: interface wan0 is gone"), "{}", status.stdout);
+    bed.mend_wan();
+    daemon.await_log("watched again");
+    assert!(home.status().good().stdout.starts_with("capturing"));
+    bed.ask(GERMANY, &attacks("203.0.113.10", 3));
+    let ended = daemon.stop().good();
+    assert_eq!(ended.stderr.matches("wan0 is gone").count(), 1, "once per change: {}", ended.stderr);
     let mut command = Command::new(env!("CARGO_BIN_EXE_gatewatch"));
     let out: PathBuf = home.path("year.json");
     let year = home.report()["period"]["from"].as_str().expect("a beginning")[..4].to_owned();
@@ -230,7 +236,7 @@ fn a_vanished_interface_is_said_and_what_was_counted_is_kept() {
         .arg("-c")
         .arg(home.settings());
     run(command, b"", Duration::from_secs(30)).good();
-    assert_eq!(total(&support::sensor::read_json(&out)), 5);
+    assert_eq!(total(&support::sensor::read_json(&out)), 8);
 }
 
 /// What `ip` does to a link of the bed.

@@ -26,8 +26,7 @@ pub fn of_capture(settings: &Settings, file: Option<&Path>) -> Bounds {
 /// Of a replay.
 pub fn of_replay(settings: &Settings, file: Option<&Path>, captures: &[PathBuf], output: &Path) -> Bounds {
     let mut bounds = common(Task::Replay, settings, file);
-    // A pipe lies in no folder and needs no rule.
-    bounds.readable.extend(captures.iter().filter(|path| path.canonicalize().is_ok()).cloned());
+    bounds.readable.extend(captures.iter().cloned());
     bounds.writable.push(output.to_owned());
     made(bounds)
 }
@@ -75,9 +74,11 @@ fn left_open(settings: &Settings) -> Vec<Part> {
     Part::ALL.into_iter().filter(|part| !closes(part)).collect()
 }
 
-fn made(bounds: Bounds) -> Bounds {
+fn made(mut bounds: Bounds) -> Bounds {
     for folder in &bounds.writable {
         let _ = std::fs::create_dir_all(folder);
     }
+    // What is not there needs no rule, nor does a pipe: it lies in no folder.
+    bounds.readable.retain(|path| path.canonicalize().is_ok());
     bounds
 }

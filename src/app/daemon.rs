@@ -1,5 +1,6 @@
 //! `gatewatch run`: the control plane around the live pipeline. Signals, watchdog, status; never a packet.
 
+use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::sync::Arc;
@@ -37,10 +38,31 @@ pub fn run(file: Option<&Path>, interface: &[String]) -> Result<ExitCode, Fatal>
 
 fn load(file: Option<&Path>, interface: &[String]) -> Result<Loaded, Fatal> {
     commands::load(file, |settings| {
+        take_folders(settings, |variable| std::env::var_os(variable).map(PathBuf::from));
         if !interface.is_empty() {
             settings.capture.interfaces = interface.to_vec();
         }
     })
+}
+
+/// Folders that the service manager made (systemd.exec(5)) take the place of the defaults, never of what is set: each instance of
+/// the template unit has its own.
+fn take_folders(settings: &mut Settings, given: impl Fn(&str) -> Option<PathBuf>) {
+    let defaults = Settings::default();
+    // Several folders are joined by colons; which one is meant cannot be told then.
+    let one = |variable: &str| given(variable).filter(|path| !path.as_os_str().as_bytes().contains(&b':'));
+    let take = |set: &mut PathBuf, default: &Path, folder: Option<PathBuf>| {
+        if set == default
+            && let Some(folder) = folder
+        {
+            *set = folder;
+        }
+    };
+    let socket = defaults.state.socket.file_name().unwrap_or_default();
+    let runtime = one("RUNTIME_DIRECTORY").map(|folder| folder.join(socket));
+    take(&mut settings.state.directory, &defaults.state.directory, one("STATE_DIRECTORY"));
+    take(&mut settings.report.directory, &defaults.report.directory, one("LOGS_DIRECTORY"));
+    take(&mut settings.state.socket, &defaults.state.socket, runtime);
 }
 
 /// Tells systemd; without it this does nothing.
@@ -167,4 +189,31 @@ async fn stop(pipeline: Arc<Pipeline>) -> Result<ExitCode, Fatal> {
         println!("report: {}", path.display());
     }
     Ok(ExitCode::SUCCESS)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn folders_of_the_service_manager_replace_defaults_and_nothing_that_is_set() {
+        let given = |variable: &str| match variable {
+            "STATE_DIRECTORY" => Some(PathBuf::from("/var/lib/gatewatch/wan0")),
+            "LOGS_DIRECTORY" => Some(PathBuf::from("/var/log/gatewatch/wan0:/var/log/other")),
+            "RUNTIME_DIRECTORY" => Some(PathBuf::from("/run/gatewatch/wan0")),
+            _ => None,
+        };
+        let mut settings = Settings::default();
+        take_folders(&mut settings, given);
+        assert_eq!(settings.state.directory, Path::new("/var/lib/gatewatch/wan0"));
+        assert_eq!(settings.report, Settings::default().report, "which of two cannot be told");
+        assert_eq!(settings.state.socket, Path::new("/run/gatewatch/wan0/gatewatch.sock"));
+
+        let mut settings = Settings::default();
+        settings.state.directory = PathBuf::from("/data/state");
+        settings.state.socket = PathBuf::from("/data/socket");
+        let set = settings.state.clone();
+        take_folders(&mut settings, given);
+        assert_eq!(settings.state, set);
+    }
 }

@@ -10,9 +10,9 @@ use std::thread::JoinHandle;
 
 use ipnet::IpNet;
 
+use crate::app::bounds;
 use crate::app::live::renewal::Used;
 use crate::app::live::status::{Troubles, Watched};
-use crate::app::bounds;
 use crate::app::pipeline::{Order, Shared, Stages};
 use crate::app::prepare;
 use crate::capture::live::{Live, clock};

@@ -34,7 +34,12 @@ pub fn run(cli: Cli) -> Result<ExitCode, Fatal> {
                     settings.origin.home.clone_from(&home);
                 }
             })?;
-            bounds::confine(&bounds::of_replay(&loaded.settings, config.config.as_deref(), &captures, &output));
+            bounds::confine(&bounds::of_replay(
+                &loaded.settings,
+                config.config.as_deref(),
+                &captures,
+                &output,
+            ));
             replay::run(&loaded.settings, &loaded.hash(), &captures, &output)?;
             Ok(ExitCode::SUCCESS)
         }

@@ -13,9 +13,10 @@ use mio::{Events, Interest, Poll, Token};
 use pcap::{Active, Capture, Stat};
 
 use crate::capture::interfaces::{self, ANY, LinkFiles};
-use crate::capture::watch::{Health, Look, Watch};
+use crate::capture::watch::{Health, Link as LinkState, Look, State, Watch};
 use crate::capture::{CaptureError, Lost, Sink};
 use crate::config::capture::Capture as Settings;
+use crate::confine::capability;
 use crate::model::frame::{Frame, Link};
 use crate::model::time::{MICROS_PER_SEC, Timestamp};
 
@@ -28,11 +29,17 @@ const LATE_MICROS: i64 = MICROS_PER_SEC / 2;
 /// How often statistics are read and the sink is ticked.
 const TICK: Duration = Duration::from_millis(500);
 
+/// What libpcap has counted on a handle that was just opened.
+const NOTHING_YET: Stat = Stat { received: 0, dropped: 0, if_dropped: 0 };
+
 /// An open interface.
 pub struct Live {
     interface: String,
+    settings: Settings,
     handle: Capture<Active>,
     link: Link,
+    /// Whether the interface vanished; the handle is of no use then.
+    gone: bool,
     known: Stat,
     files: LinkFiles,
     health: Arc<Health>,
@@ -62,28 +69,16 @@ fn steady() -> Instant {
 impl Live {
     /// Opens an interface with the settings of `[capture]`.
     pub fn open(interface: &str, settings: &Settings) -> Result<Self, CaptureError> {
-        interfaces::check(interface)?;
-        let refused = |error: pcap::Error| refusal(interface, &error);
-        let mut handle = Capture::from_device(interface)
-            .map_err(refused)?
-            // "any" cannot be promiscuous; libpcap would refuse.
-            .promisc(settings.promiscuous && interface != ANY)
-            .snaplen(i32::try_from(settings.snaplen).unwrap_or(i32::MAX))
-            .buffer_size(i32::try_from(settings.buffer.0).unwrap_or(i32::MAX))
-            .timeout(i32::try_from(BLOCK_TIMEOUT.as_millis()).unwrap_or(i32::MAX))
-            .open()
-            .map_err(refused)?;
-        set_filter(&mut handle, &settings.filter)?;
-        let link = Link::from_number(handle.get_datalink().0);
-        let handle = handle.setnonblock().map_err(refused)?;
-        let known = Stat { received: 0, dropped: 0, if_dropped: 0 };
+        let (handle, link) = open(interface, settings)?;
         let files = LinkFiles::of(interface);
         let first = Look { wall: clock(), steady: Duration::ZERO, link: files.look(), heard: false };
         Ok(Self {
             interface: interface.to_owned(),
+            settings: settings.clone(),
             handle,
             link,
-            known,
+            gone: false,
+            known: NOTHING_YET,
             files,
             health: Arc::default(),
             started: steady(),
@@ -103,21 +98,19 @@ impl Live {
         &self.interface
     }
 
-    /// Reads frames until `stop` is set, then what the kernel still holds.
+    /// Reads frames until `stop` is set, then what the kernel still holds. An interface that vanishes is waited for.
     pub fn run(mut self, sink: &mut impl Sink, stop: &AtomicBool) -> Result<(), CaptureError> {
-        let descriptor = self.handle.as_raw_fd();
         let mut poll = Poll::new().map_err(|error| self.failed(&error))?;
-        poll.registry()
-            .register(&mut SourceFd(&descriptor), Token(0), Interest::READABLE)
-            .map_err(|error| self.failed(&error))?;
+        self.register(&poll)?;
         let mut events = Events::with_capacity(4);
         let mut ticked = steady();
         while !stop.load(Ordering::Acquire) {
-            let read = self.batch(sink)?;
+            let read = self.batch_or_gone(sink);
             let now = steady();
             if now.duration_since(ticked) >= TICK {
                 ticked = now;
                 self.tick(read < BATCH_FRAMES, sink);
+                self.return_if_back(&poll)?;
             }
             // Readiness is edge-triggered; the time-out makes up for an edge that was missed.
             if read < BATCH_FRAMES
@@ -131,12 +124,55 @@ impl Live {
         let _ = poll.poll(&mut events, Some(BLOCK_TIMEOUT));
         let until = steady() + BLOCK_TIMEOUT;
         while steady() < until {
-            if self.batch(sink)? == 0 {
+            if self.batch_or_gone(sink) == 0 {
                 let _ = poll.poll(&mut events, Some(BLOCK_TIMEOUT / 4));
             }
         }
         self.tick(true, sink);
         Ok(())
+    }
+
+    /// Has the handle's descriptor watched. One that is closed is watched no more.
+    fn register(&self, poll: &Poll) -> Result<(), CaptureError> {
+        let descriptor = self.handle.as_raw_fd();
+        poll.registry()
+            .register(&mut SourceFd(&descriptor), Token(0), Interest::READABLE)
+            .map_err(|error| self.failed(&error))
+    }
+
+    /// Reads a batch; nothing while the interface is gone.
+    fn batch_or_gone(&mut self, sink: &mut impl Sink) -> usize {
+        if self.gone {
+            return 0;
+        }
+        self.batch(sink).unwrap_or_else(|_| {
+            self.gone = true;
+            0
+        })
+    }
+
+    /// Opens the interface again if it is back, for which alone the privilege is raised. One that may not be opened again
+    /// ends the capture: the service manager starts it anew.
+    fn return_if_back(&mut self, poll: &Poll) -> Result<(), CaptureError> {
+        if !self.gone {
+            return Ok(());
+        }
+        match capability::with_net_raw(|| open(&self.interface, &self.settings)) {
+            Ok((handle, link)) => {
+                (self.handle, self.link) = (handle, link);
+                self.known = NOTHING_YET;
+                self.files = LinkFiles::of(&self.interface);
+                self.gone = false;
+                self.register(poll)
+            }
+            Err(error @ CaptureError::Permission { .. }) => Err(error),
+            Err(_) => Ok(()),
+        }
+    }
+
+    /// The link now.
+    fn look(&self) -> LinkState {
+        if self.gone { LinkState { up: false, changes: 0 } } else { self.files.look() }
     }
 
     /// Reads frames until there are none or the batch is full.
@@ -163,8 +199,8 @@ impl Live {
     fn tick(&mut self, drained: bool, sink: &mut impl Sink) {
         let (wall, steady) = (clock(), self.started.elapsed());
         let heard = std::mem::take(&mut self.heard) > 0;
-        let seen = self.watch.look(Look { wall, steady, link: self.files.look(), heard });
-        self.health.set(seen.state);
+        let seen = self.watch.look(Look { wall, steady, link: self.look(), heard });
+        self.health.set(if self.gone { State::Gone } else { seen.state });
         if let Some((from, to)) = seen.observed {
             sink.observed(from, to);
         }
@@ -172,7 +208,9 @@ impl Live {
             sink.down(seen.down_micros);
         }
         let mut lost = Lost { undated: std::mem::take(&mut self.undated), ..Lost::default() };
-        if let Ok(stat) = self.handle.stats() {
+        if !self.gone
+            && let Ok(stat) = self.handle.stats()
+        {
             lost.kernel = since(stat.dropped, self.known.dropped);
             lost.interface = since(stat.if_dropped, self.known.if_dropped);
             self.known = stat;
@@ -188,6 +226,24 @@ impl Live {
     fn failed(&self, error: &std::io::Error) -> CaptureError {
         CaptureError::Lost { interface: self.interface.clone(), complaint: error.to_string() }
     }
+}
+
+/// Opens an interface, non-blocking.
+fn open(interface: &str, settings: &Settings) -> Result<(Capture<Active>, Link), CaptureError> {
+    interfaces::check(interface)?;
+    let refused = |error: pcap::Error| refusal(interface, &error);
+    let mut handle = Capture::from_device(interface)
+        .map_err(refused)?
+        // "any" cannot be promiscuous; libpcap would refuse.
+        .promisc(settings.promiscuous && interface != ANY)
+        .snaplen(i32::try_from(settings.snaplen).unwrap_or(i32::MAX))
+        .buffer_size(i32::try_from(settings.buffer.0).unwrap_or(i32::MAX))
+        .timeout(i32::try_from(BLOCK_TIMEOUT.as_millis()).unwrap_or(i32::MAX))
+        .open()
+        .map_err(refused)?;
+    set_filter(&mut handle, &settings.filter)?;
+    let link = Link::from_number(handle.get_datalink().0);
+    Ok((handle.setnonblock().map_err(refused)?, link))
 }
 
 /// What a counter of libpcap grew by. It is 32 bits wide and wraps; one that was set back to zero, as some drivers do with

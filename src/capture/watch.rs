@@ -50,11 +50,13 @@ pub enum State {
     Silent,
     /// The clock was never set: nothing can be dated.
     ClockUnset,
+    /// It is gone, and opened again when it is back: nothing is observed.
+    Gone,
 }
 
 impl State {
     /// Every state.
-    pub const ALL: [Self; 4] = [Self::Watching, Self::Down, Self::Silent, Self::ClockUnset];
+    pub const ALL: [Self; 5] = [Self::Watching, Self::Down, Self::Silent, Self::ClockUnset, Self::Gone];
 
     /// The word in `gatewatch status`.
     pub const fn name(self) -> &'static str {
@@ -63,6 +65,7 @@ impl State {
             Self::Down => "down",
             Self::Silent => "silent",
             Self::ClockUnset => "clock not set",
+            Self::Gone => "gone",
         }
     }
 

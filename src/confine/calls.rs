@@ -208,9 +208,9 @@ pub fn restrict(task: Task) -> State {
     };
     match install(task, machine) {
         Ok(allowed) => State::Closed(format!("seccomp, {allowed} system calls allowed")),
-        Err(seccompiler::Error::Prctl(error) | seccompiler::Error::Seccomp(error)) => {
-            State::Degraded(format!("this kernel has no seccomp filters, or a container forbids them: {error}"))
-        }
+        Err(seccompiler::Error::Prctl(error) | seccompiler::Error::Seccomp(error)) => State::Degraded(
+            format!("this kernel has no seccomp filters, or a container forbids them: {error}"),
+        ),
         Err(error) => State::Degraded(format!("seccomp refused: {error}")),
     }
 }
@@ -244,7 +244,10 @@ fn allowed(task: Task) -> Result<Rules, seccompiler::Error> {
     for calls in [FILES, PROCESS, OLDER] {
         rules.extend(unconditional(calls));
     }
-    rules.insert(libc::SYS_prctl as i64, PRCTL.into_iter().map(|option| first_is(option)).collect::<Result<_, _>>()?);
+    rules.insert(
+        libc::SYS_prctl as i64,
+        PRCTL.into_iter().map(|option| first_is(option)).collect::<Result<_, _>>()?,
+    );
     // Threads, never processes.
     rules.insert(libc::SYS_clone as i64, vec![has_bits(0, libc::CLONE_THREAD)?]);
     // Memory that can be executed is made by the loader, which is done.

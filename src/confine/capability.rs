@@ -59,7 +59,10 @@ pub fn with_net_raw<T>(act: impl FnOnce() -> T) -> T {
     let raised = rested.filter(|held| !held.effective.contains(CapabilitySet::NET_RAW));
     if let Some(held) = raised {
         // Where it fails the act is refused, and its own error says so.
-        let _ = set_capabilities(None, CapabilitySets { effective: held.effective | CapabilitySet::NET_RAW, ..held });
+        let _ = set_capabilities(
+            None,
+            CapabilitySets { effective: held.effective | CapabilitySet::NET_RAW, ..held },
+        );
     }
     let done = act();
     if let Some(held) = raised {

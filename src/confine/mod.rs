@@ -105,7 +105,6 @@ impl Outcome {
 
 /// Gives up everything beyond the bounds. What this kernel or container cannot do is told, and costs only that part.
 pub fn confine(bounds: &Bounds) -> Vec<Outcome> {
-    let close =
-        |part: Part| if bounds.open.contains(&part) { State::Open } else { part.close(bounds) };
+    let close = |part: Part| if bounds.open.contains(&part) { State::Open } else { part.close(bounds) };
     Part::ALL.into_iter().map(|part| Outcome { part, state: close(part) }).collect()
 }

@@ -49,6 +49,19 @@ impl Bed {
         Self { name, servers: Vec::new(), addresses: BTreeSet::new() }
     }
 
+    /// Deletes the link to the client at its end in the gateway, `wan0`.
+    pub fn cut_wan(&self) {
+        let cut = self.command("gateway", "ip").args(["link", "del", "wan0"]).status();
+        assert!(cut.expect("ip runs").success());
+    }
+
+    /// Makes it again, as another interface of the same name.
+    pub fn mend_wan(&mut self) {
+        script("wan", &self.name);
+        // The addresses of the client went with it.
+        self.addresses.clear();
+    }
+
     /// Starts a web server in a part of the bed and waits until it listens.
     pub fn serve(&mut self, part: &str) {
         let mut command = self.command(part, "python3");

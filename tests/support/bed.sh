@@ -2,6 +2,7 @@
 # bed.sh - a network of its own for one test: client -- gateway -- server, in three network namespaces.
 #
 #   bed.sh up NAME      build it         bed.sh down NAME    remove it, with every process in it
+#   bed.sh wan NAME     make the link to the client again, after it was deleted
 #
 # The gateway forwards between wan0 (198.51.100.1, 2001:db8:1::1) and lan0 (203.0.113.1, 2001:db8:2::1); the
 # server is 203.0.113.10 and 2001:db8:2::10. Every address outside these networks belongs to the client: it
@@ -9,7 +10,7 @@
 # the namespaces hold veth pairs only. Needs root and iproute2; ethtool where present.
 set -euo pipefail
 
-act=${1:?up or down} name=${2:?name of the bed}
+act=${1:?up, down or wan} name=${2:?name of the bed}
 client=$name-client gateway=$name-gateway server=$name-server
 
 down() {
@@ -35,15 +36,35 @@ up() {
             echo 1 > /proc/sys/net/ipv4/ip_forward
             echo 1 > /proc/sys/net/ipv6/conf/all/forwarding'
     done
-    ip link add wan0 netns "$gateway" type veth peer name eth0 netns "$client"
     ip link add lan0 netns "$gateway" type veth peer name eth0 netns "$server"
+    ip -n "$gateway" -batch - <<-END
+	addr add 203.0.113.1/24 dev lan0
+	addr add 2001:db8:2::1/64 dev lan0
+	link set lan0 up
+	END
+    wan
+    ip -n "$server" -batch - <<-END
+	addr add 203.0.113.10/24 dev eth0
+	addr add 2001:db8:2::10/64 dev eth0
+	link set eth0 up
+	route add default via 203.0.113.1
+	route add ::/0 via 2001:db8:2::1
+	END
+    plain "$server"
+}
+
+# Frames as they are on a wire: no bundles of 64 KiB, checksums filled in.
+plain() {
+    ! command -v ethtool >/dev/null \
+        || ip netns exec "$1" ethtool -K eth0 tx off tso off gso off gro off >/dev/null 2>&1 || :
+}
+
+wan() { # the link to the client, also after it was deleted
+    ip link add wan0 netns "$gateway" type veth peer name eth0 netns "$client"
     ip -n "$gateway" -batch - <<-END
 	addr add 198.51.100.1/24 dev wan0
 	addr add 2001:db8:1::1/64 dev wan0
-	addr add 203.0.113.1/24 dev lan0
-	addr add 2001:db8:2::1/64 dev lan0
 	link set wan0 up
-	link set lan0 up
 	route add default via 198.51.100.2
 	route add ::/0 via 2001:db8:1::2
 	END
@@ -54,22 +75,12 @@ up() {
 	route add 203.0.113.0/24 via 198.51.100.1
 	route add 2001:db8:2::/64 via 2001:db8:1::1
 	END
-    ip -n "$server" -batch - <<-END
-	addr add 203.0.113.10/24 dev eth0
-	addr add 2001:db8:2::10/64 dev eth0
-	link set eth0 up
-	route add default via 203.0.113.1
-	route add ::/0 via 2001:db8:2::1
-	END
-    # Frames as they are on a wire: no bundles of 64 KiB, checksums filled in.
-    if command -v ethtool >/dev/null; then
-        ip netns exec "$client" ethtool -K eth0 tx off tso off gso off gro off >/dev/null 2>&1 || :
-        ip netns exec "$server" ethtool -K eth0 tx off tso off gso off gro off >/dev/null 2>&1 || :
-    fi
+    plain "$client"
 }
 
 case $act in
     up) down; up ;;
+    wan) wan ;;
     down) down ;;
     *) sed -n '2,/^set -e/{/^set/d;s/^# \{0,1\}//;p}' "$0"; exit 64 ;;
 esac

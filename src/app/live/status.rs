@@ -27,6 +27,9 @@ impl Watched {
                 "interface {name} is up, and no frame came for {silence_mins} min or longer: is the cable, the mirror \
                  port or capture.filter the right one?"
             )),
+            State::Gone => {
+                Some(format!("interface {name} is gone: nothing is observed on it until it is back"))
+            }
             State::ClockUnset => Some(format!(
                 "the clock shows a time before gatewatch was built: frames of {name} cannot be dated and are not judged"
             )),
