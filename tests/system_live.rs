@@ -218,11 +218,13 @@ fn an_interface_that_vanishes_is_waited_for_and_captured_again() {
     bed.ask(UNITED_STATES, &attacks("203.0.113.10", 5));
     bed.cut_wan();
     daemon.await_log("wan0 is gone");
+    daemon.await_notification("STATUS=blind on wan0");
     let status = home.status();
     assert_eq!(status.code, Some(69), "not capturing: {}", status.stdout);
     assert!(status.stdout.contains("trouble: interface wan0 is gone"), "{}", status.stdout);
     bed.mend_wan();
     daemon.await_log("watched again");
+    daemon.await_notification("STATUS=capturing on wan0");
     assert!(home.status().good().stdout.starts_with("capturing"));
     bed.ask(GERMANY, &attacks("203.0.113.10", 3));
     let ended = daemon.stop().good();

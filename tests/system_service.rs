@@ -105,6 +105,14 @@ fn the_unit_is_accepted_and_closes_everything_it_can() {
     assert_ne!(user, "0");
     let owners = container.told(&["stat", "-c", "%U %a", "/var/lib/gatewatch", "/var/log/gatewatch"]);
     assert_eq!(owners, "gatewatch 750\ngatewatch 750");
+    // Who looks after the machine reads the reports and not the store; anybody else reads neither.
+    let lists = |group: &str, folder: &str| {
+        let nobody = ["setpriv", "--reuid", "nobody", "--regid", "nogroup", "--groups", group, "ls", folder];
+        container.exec(&nobody).code == Some(0)
+    };
+    let reads =
+        ["/var/log/gatewatch", "/var/lib/gatewatch"].map(|at| (lists("adm", at), lists("nogroup", at)));
+    assert_eq!(reads, [(true, false), (false, false)]);
 }
 
 /// What a unit sets, without the comments.

@@ -94,7 +94,7 @@ impl Daemon {
         let names: Vec<String> =
             pipeline.status().interfaces.into_iter().map(|interface| interface.name).collect();
         tracing::info!(interfaces = names.join(" "), reports = %settings.report.directory.display(), "capturing");
-        let said = format!("capturing on {}", names.join(", "));
+        let mut said = format!("capturing on {}", names.join(", "));
         notify(&[NotifyState::Ready, NotifyState::Status(&said)]);
         let mut look = interval(LOOK_EVERY);
         look.set_missed_tick_behavior(MissedTickBehavior::Delay);
@@ -118,6 +118,11 @@ impl Daemon {
                         break;
                     }
                     pipeline.log_changes();
+                    let state = format!("{} on {}", pipeline.status().state, names.join(", "));
+                    if state != said {
+                        notify(&[NotifyState::Status(&state)]);
+                        said = state;
+                    }
                     let now = pipeline.heartbeat();
                     if now != heartbeat {
                         heartbeat = now;

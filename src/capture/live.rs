@@ -105,7 +105,7 @@ impl Live {
         let mut events = Events::with_capacity(4);
         let mut ticked = steady();
         while !stop.load(Ordering::Acquire) {
-            let read = self.batch_or_gone(sink);
+            let read = self.batch_or_gone((&mut poll, &mut events), sink);
             let now = steady();
             if now.duration_since(ticked) >= TICK {
                 ticked = now;
@@ -120,13 +120,8 @@ impl Live {
                 return Err(self.failed(&error));
             }
         }
-        // The last block may not be handed over yet: wait for its time-out, then drain.
-        let _ = poll.poll(&mut events, Some(BLOCK_TIMEOUT));
-        let until = steady() + BLOCK_TIMEOUT;
-        while steady() < until {
-            if self.batch_or_gone(sink) == 0 {
-                let _ = poll.poll(&mut events, Some(BLOCK_TIMEOUT / 4));
-            }
+        if !self.gone {
+            self.drain((&mut poll, &mut events), sink);
         }
         self.tick(true, sink);
         Ok(())
@@ -140,15 +135,27 @@ impl Live {
             .map_err(|error| self.failed(&error))
     }
 
-    /// Reads a batch; nothing while the interface is gone.
-    fn batch_or_gone(&mut self, sink: &mut impl Sink) -> usize {
+    /// Reads a batch; nothing while the interface is gone. What came before it went is still in the ring.
+    fn batch_or_gone(&mut self, waiting: (&mut Poll, &mut Events), sink: &mut impl Sink) -> usize {
         if self.gone {
             return 0;
         }
         self.batch(sink).unwrap_or_else(|_| {
+            self.drain(waiting, sink);
             self.gone = true;
             0
         })
+    }
+
+    /// Reads what the kernel still holds. The last block may not be handed over yet: its time-out is waited for.
+    fn drain(&mut self, (poll, events): (&mut Poll, &mut Events), sink: &mut impl Sink) {
+        let until = steady() + BLOCK_TIMEOUT * 2;
+        while steady() < until {
+            // That the interface is gone is known by now; the frames are what counts.
+            if self.batch(sink).unwrap_or(0) == 0 {
+                let _ = poll.poll(events, Some(BLOCK_TIMEOUT / 4));
+            }
+        }
     }
 
     /// Opens the interface again if it is back, for which alone the privilege is raised. One that may not be opened again

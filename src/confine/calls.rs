@@ -236,7 +236,7 @@ fn install(task: Task, machine: TargetArch) -> Result<usize, seccompiler::Error>
 }
 
 fn unconditional(calls: &[c_long]) -> Rules {
-    calls.iter().map(|call| (*call as i64, Vec::new())).collect()
+    calls.iter().map(|call| (*call, Vec::new())).collect()
 }
 
 fn allowed(task: Task) -> Result<Rules, seccompiler::Error> {
@@ -244,20 +244,17 @@ fn allowed(task: Task) -> Result<Rules, seccompiler::Error> {
     for calls in [FILES, PROCESS, OLDER] {
         rules.extend(unconditional(calls));
     }
-    rules.insert(
-        libc::SYS_prctl as i64,
-        PRCTL.into_iter().map(|option| first_is(option)).collect::<Result<_, _>>()?,
-    );
+    rules.insert(libc::SYS_prctl, PRCTL.into_iter().map(first_is).collect::<Result<_, _>>()?);
     // Threads, never processes.
-    rules.insert(libc::SYS_clone as i64, vec![has_bits(0, libc::CLONE_THREAD)?]);
+    rules.insert(libc::SYS_clone, vec![has_bits(0, libc::CLONE_THREAD)?]);
     // Memory that can be executed is made by the loader, which is done.
     for call in [libc::SYS_mmap, libc::SYS_mprotect] {
-        rules.insert(call as i64, vec![lacks_bits(2, libc::PROT_EXEC)?]);
+        rules.insert(call, vec![lacks_bits(2, libc::PROT_EXEC)?]);
     }
     if task == Task::Capture {
         rules.extend(unconditional(CAPTURE));
-        let families = FAMILIES.into_iter().map(|family| first_is(family)).collect::<Result<_, _>>()?;
-        rules.insert(libc::SYS_socket as i64, families);
+        let families = FAMILIES.into_iter().map(first_is).collect::<Result<_, _>>()?;
+        rules.insert(libc::SYS_socket, families);
     }
     Ok(rules)
 }
@@ -289,7 +286,7 @@ mod tests {
         for task in [Task::Capture, Task::Replay] {
             let allowed = allowed(task).unwrap();
             for call in INTRUSION {
-                assert!(!allowed.contains_key(&(*call as i64)), "{call}");
+                assert!(!allowed.contains_key(call), "{call}");
             }
         }
     }
@@ -298,7 +295,7 @@ mod tests {
     fn a_replay_has_no_sockets_and_no_capabilities() {
         let allowed = allowed(Task::Replay).unwrap();
         for call in [libc::SYS_socket, libc::SYS_connect, libc::SYS_bind, libc::SYS_capset] {
-            assert!(!allowed.contains_key(&(call as i64)), "{call}");
+            assert!(!allowed.contains_key(&(call)), "{call}");
         }
     }
 
