@@ -96,13 +96,20 @@ test-packages: packages
 	$(INSTALL)
 	[ $${#quiet[@]} = 0 ] || $(SUDO) systemctl disable --quiet "$${quiet[@]}" || echo "gatewatch: not disabled: $${quiet[*]}" >&2
 
+# `gatewatch --version` tells the commit.
+BUILD = GATEWATCH_COMMIT=$(shell git describe --always --dirty --abbrev=12 --exclude '*' 2>/dev/null) nice $(CARGO) build --release --locked
+
 $(GATEWATCH): packages
-	@nice $(CARGO) build --release --locked --bin gatewatch
+	@$(BUILD) --bin gatewatch
 
 $(TRAFFIC): packages
-	@nice $(CARGO) build --release --locked --example traffic
+	@$(BUILD) --example traffic
 
 .PHONY: $(GATEWATCH) $(TRAFFIC)
+
+# Runs a command as who asks, with CAP_NET_RAW and nothing else of root's.
+WITH_NET_RAW = sudo setpriv --reuid "$$(id -u)" --regid "$$(id -g)" --init-groups \
+    --inh-caps=-all$(,)+net_raw --ambient-caps=-all$(,)+net_raw --bounding-set=-all$(,)+net_raw
 
 run: $(GATEWATCH) ## capture on IFACE or the default-route interface until Ctrl-C, reports under ./run/
 	@iface="$(IFACE)"
@@ -123,14 +130,15 @@ run: $(GATEWATCH) ## capture on IFACE or the default-route interface until Ctrl-
 	directory = "$$here/$(RUN)/state"
 	socket = "$$here/$(RUN)/gatewatch.sock"
 	END
-	$(if $(SUDO),echo "gatewatch: capturing needs CAP_NET_RAW$(,) so the daemon is started with sudo")
+	$(if $(SUDO),echo "gatewatch: capturing needs CAP_NET_RAW$(,) which sudo gives to the daemon; it runs as you")
+	as=()
+	$(if $(SUDO),as=($(WITH_NET_RAW)))
 	echo "gatewatch: capturing on $$iface, settings in $(RUN)/gatewatch.toml; Ctrl-C ends it and prints the report"
 	# Ctrl-C reaches the daemon, which drains and writes; this shell waits for it.
 	trap : INT TERM
 	code=0
-	$(SUDO) $(GATEWATCH) run -c $(RUN)/gatewatch.toml || code=$$?
+	"$${as[@]}" $(GATEWATCH) run -c $(RUN)/gatewatch.toml || code=$$?
 	trap - INT TERM
-	$(if $(SUDO),sudo chown -R "$$(id -u):$$(id -g)" $(RUN))
 	report=$$(find $(RUN)/reports -name 'report-????-??-??.*txt' | sort | tail -1)
 	[ -z "$$report" ] || { echo; cat "$$report"; echo; echo "gatewatch: this report is $$report; all files are in $(RUN)/reports/"; }
 	exit $$code

@@ -2,12 +2,29 @@
 
 use std::net::IpAddr;
 use std::path::PathBuf;
+use std::sync::LazyLock;
 
 use clap::{Args, Parser, Subcommand};
 
+/// The release, the commit where the builder named it (`make` does), the machine it was built for, and what it confines itself
+/// with.
+fn version() -> &'static str {
+    static TEXT: LazyLock<String> = LazyLock::new(|| {
+        let commit = option_env!("GATEWATCH_COMMIT").filter(|commit| !commit.is_empty());
+        format!(
+            "{} (commit {}, {}-{}, +landlock +seccomp +systemd)",
+            env!("CARGO_PKG_VERSION"),
+            commit.unwrap_or("not recorded"),
+            std::env::consts::ARCH,
+            std::env::consts::OS
+        )
+    });
+    &TEXT
+}
+
 /// Counts attack requests on a gateway, per origin, and defends the number.
 #[derive(Debug, Parser)]
-#[command(version, about, long_about = None, max_term_width = 100)]
+#[command(version = version(), about, long_about = None, max_term_width = 100)]
 pub struct Cli {
     /// What to do.
     #[command(subcommand)]

@@ -229,3 +229,11 @@ fn every_example_of_settings_is_accepted_without_a_warning() {
         assert!(ended.stdout.contains(&named), "settings of {named} take effect: {}", ended.stdout);
     }
 }
+
+#[test]
+fn the_version_tells_the_commit_the_machine_and_what_is_built_in() {
+    let said = gatewatch(&["--version"], b"").good().stdout;
+    for part in [env!("CARGO_PKG_VERSION"), "commit ", std::env::consts::ARCH, "+landlock", "+seccomp"] {
+        assert!(said.contains(part), "{part} in {said}");
+    }
+}

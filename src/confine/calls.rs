@@ -295,7 +295,7 @@ mod tests {
     fn a_replay_has_no_sockets_and_no_capabilities() {
         let allowed = allowed(Task::Replay).unwrap();
         for call in [libc::SYS_socket, libc::SYS_connect, libc::SYS_bind, libc::SYS_capset] {
-            assert!(!allowed.contains_key(&(call)), "{call}");
+            assert!(!allowed.contains_key(&call), "{call}");
         }
     }
 
