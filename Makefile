@@ -7,7 +7,7 @@ SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
 .ONESHELL:
 .DEFAULT_GOAL := help
-.PHONY: help run test demo founding million install bench deny clean packages test-packages
+.PHONY: help run test demo founding million install deb test-deb bench deny clean packages test-packages
 
 CARGO ?= cargo
 RUN ?= run
@@ -216,6 +216,26 @@ install: ## binary, unit, user, folders, settings, man page and completions; the
 	    $(SUDO) systemd-tmpfiles --create gatewatch.conf
 	    $(SUDO) systemctl daemon-reload
 	fi
+
+CARGO_DEB := target/tools/bin/cargo-deb
+# Another build profile makes a package for tests in less time.
+PROFILE ?= release
+
+$(CARGO_DEB):
+	@nice $(CARGO) install cargo-deb --locked --quiet --root target/tools
+
+deb: $(CARGO_DEB) $(if $(filter release,$(PROFILE)),$(GATEWATCH)) ## a Debian package in target/debian; installs cargo-deb below target/tools
+	@built=target/$(if $(filter dev,$(PROFILE)),debug,$(PROFILE))/gatewatch
+	rm -rf target/package target/debian
+	mkdir -p target/package/man
+	"$$built" man target/package/man
+	"$$built" completions bash > target/package/gatewatch.bash
+	"$$built" completions zsh > target/package/_gatewatch
+	"$$built" completions fish > target/package/gatewatch.fish
+	$(CARGO_DEB) --no-build --no-separate-debug-symbols --profile $(PROFILE)
+
+test-deb: deb ## the package under a real systemd: install, start, capture, upgrade, remove, purge; needs root
+	@GATEWATCH_DEB=$$(ls target/debian/*.deb) $(CARGO) test --locked --test system_package -- --nocapture
 
 bench: packages ## decode, stream, detect, geo and whole-pipeline benches
 	@nice $(CARGO) bench --locked

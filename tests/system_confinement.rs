@@ -6,6 +6,7 @@
     clippy::indexing_slicing,
     clippy::panic,
     clippy::print_stderr,
+    clippy::unwrap_used,
     reason = "a test stops at the first surprise and says what it skips"
 )]
 

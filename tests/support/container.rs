@@ -31,9 +31,7 @@ pub struct Container {
 impl Container {
     /// Boots one in the bed's gateway, with the built binary put in place by `make install`.
     pub fn boot(bed: &Bed) -> Self {
-        let name = format!("{}-machine", bed.name());
-        let prepared = script("prepare", &name, &[]).good();
-        let container = Self { root: PathBuf::from(prepared.stdout.trim()), name };
+        let container = Self::prepare(bed);
         let mut make = Command::new("make");
         make.current_dir(env!("CARGO_MANIFEST_DIR")).arg("install");
         make.arg(format!("DESTDIR={}", container.root.display()));
@@ -41,6 +39,20 @@ impl Container {
         run(make, b"", PATIENCE).good();
         script("boot", &container.name, &[&bed.namespace("gateway")]).good();
         container
+    }
+
+    /// Boots one without gatewatch, with a file of this machine put in place.
+    pub fn boot_with(bed: &Bed, file: &Path, place: &str) -> Self {
+        let container = Self::prepare(bed);
+        std::fs::copy(file, container.root.join(place.trim_start_matches('/'))).expect("a file copied");
+        script("boot", &container.name, &[&bed.namespace("gateway")]).good();
+        container
+    }
+
+    fn prepare(bed: &Bed) -> Self {
+        let name = format!("{}-machine", bed.name());
+        let prepared = script("prepare", &name, &[]).good();
+        Self { root: PathBuf::from(prepared.stdout.trim()), name }
     }
 
     /// Runs a command inside.
