@@ -16,7 +16,7 @@ use crate::config::state::State;
 use crate::model::attempt::AttemptId;
 use crate::model::period::{Period, PeriodKind};
 use crate::model::pseudonym::{KEY_KEPT_MICROS, MonthKey};
-use crate::model::time::{Hour, MICROS_PER_SEC, Timestamp};
+use crate::model::time::{MICROS_PER_SEC, Timestamp};
 use crate::report::clock::Clock;
 use crate::report::event_files::{EventFiles, Length};
 use crate::report::format::{self, FormatRow};
@@ -110,8 +110,9 @@ impl Writer {
             .flat_map(|hour| kinds.iter().map(|kind| Period::containing(*kind, hour.start())))
             .collect();
         for period in held {
-            // What an earlier run closed is only opened again by new counts, see `record`.
-            if writer.store.closed(period)?.is_none() {
+            // What an earlier run closed is only opened again by new counts, see `begin`: this run's, or those of one that was
+            // killed before it had closed the period again.
+            if !writer.store.is_closed(period)? || writer.store.is_reopened(period)? {
                 writer.open.insert(period);
             }
         }
@@ -203,6 +204,7 @@ impl Writer {
         for (counted, name, count) in unjudged {
             extra.push((counted, name, count));
         }
+        let begun = self.begin(snapshot)?;
         self.store.add(snapshot, &lengths, &extra, self.setup.mode)?;
         // From here on it is counted: nothing may fail any more, or it would be given again.
         self.events.committed(lengths);
@@ -212,14 +214,7 @@ impl Writer {
         if self.setup.mode == Mode::Replay {
             self.spans.append(&mut snapshot.spans);
         }
-        // A capture file may claim to span decades: periods in which it holds no packet get no report of their own.
-        let live = self.setup.mode == Mode::Live;
-        let watched = snapshot.watch.iter().filter(|(_, watch)| live || !watch.counters.is_empty());
-        let hours: BTreeSet<Hour> =
-            snapshot.rows.keys().map(|key| key.hour).chain(watched.map(|(hour, _)| *hour)).collect();
-        for hour in hours {
-            self.note_hour(hour);
-        }
+        self.open.extend(begun);
         Ok(())
     }
 
