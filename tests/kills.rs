@@ -87,14 +87,24 @@ fn killed_at_any_moment_nothing_is_counted_twice_and_nothing_is_lost() {
     )
     .unwrap();
     let month = desk.write("month.pcap", &capture(&Plan::parse(PLAN).expect("the plan"), Link::Ethernet));
-    // What a start costs (rules, databases) is not worth killing.
-    let begin = Instant::now();
-    gatewatch(&["rules", "list"], b"").good();
-    let start = begin.elapsed();
-    let begin = Instant::now();
-    desk.replay("clean", &[&month], b"").good();
-    let work = begin.elapsed().saturating_sub(start).max(Duration::from_millis(50));
-    let clean = desk.report("clean", PERIOD);
+    // What a start costs (rules, databases) is not worth killing. The fastest of three: one that the machine held up would
+    // have most runs come to their end before they are killed.
+    let fastest = |act: &dyn Fn(u32)| {
+        let times = (0..3).map(|turn| {
+            let begin = Instant::now();
+            act(turn);
+            begin.elapsed()
+        });
+        times.min().unwrap_or_default()
+    };
+    let start = fastest(&|_| {
+        gatewatch(&["rules", "list"], b"").good();
+    });
+    let whole = fastest(&|turn| {
+        desk.replay(&format!("clean{turn}"), &[&month], b"").good();
+    });
+    let work = whole.saturating_sub(start).max(Duration::from_millis(50));
+    let clean = desk.report("clean0", PERIOD);
     assert_eq!(clean["totals"]["attempts"], 1_260);
 
     let plan = Kills { desk: &desk, month: &month, clean: &clean, start, work };
