@@ -190,11 +190,12 @@ impl Inspector {
             }
             _ => time,
         };
-        let hour = self.path.by_clock(now).hour();
+        let clock = self.path.by_clock(now);
         if self.now.is_none() {
-            self.hour = hour;
+            self.hour = clock.hour();
         }
-        if hour != self.hour || self.frames_untold >= PROGRESS_FRAMES {
+        let in_hour = self.hour.start() <= clock && clock < self.hour.end();
+        if !in_hour || self.frames_untold >= PROGRESS_FRAMES {
             self.progress(now);
         }
         self.now = Some(now);
@@ -288,20 +289,20 @@ impl Sink for Inspector {
         let decoded = decode::decode(frame);
         self.counters.count(decoded.outcome);
         self.path.meter(now, &decoded.payload, frame.length);
-        let payload = match decoded.payload {
+        let whole = match &decoded.payload {
             Payload::Fragment(fragment) => self
                 .fragments
-                .add(now, &fragment, &mut self.counters)
+                .add(now, fragment, &mut self.counters)
                 .and_then(|packet| transport::decode(&packet, DEPTH_MAX).ok())
-                .map_or(Payload::Other, |whole| whole.payload),
-            whole => whole,
+                .map(|whole| whole.payload),
+            _ => None,
         };
-        if matches!(decoded.payload, Payload::Fragment(_)) {
-            self.path.meter(now, &payload, frame.length);
+        if let Some(whole) = &whole {
+            self.path.meter(now, whole, frame.length);
         }
-        match payload {
+        match whole.as_ref().unwrap_or(&decoded.payload) {
             Payload::Tcp(segment) => {
-                self.table.segment(now, &segment, &mut self.path, &mut self.counters);
+                self.table.segment(now, segment, &mut self.path, &mut self.counters);
                 let is_due = self.path.due.front().is_some_and(|(due, _)| *due <= now)
                     || self.path.slow.front().is_some_and(|(due, _)| *due <= now);
                 if is_due || self.path.due.len() > AWAITED_MAX {
@@ -309,12 +310,12 @@ impl Sink for Inspector {
                 }
             }
             Payload::Udp(datagram) => {
-                if datagrams::is_between_two(&datagram) && !link::is_to_all(frame.link, frame.bytes) {
-                    self.datagrams.datagram(now, &datagram, &mut self.path, &mut self.counters);
+                if datagrams::is_between_two(datagram) && !link::is_to_all(frame.link, frame.bytes) {
+                    self.datagrams.datagram(now, datagram, &mut self.path, &mut self.counters);
                 }
             }
             Payload::Icmp(icmp) => {
-                self.path.ping(now, &icmp);
+                self.path.ping(now, icmp);
                 if let (message, Some(quoted)) = (icmp.message, icmp.quoted) {
                     self.undelivered(now, message, quoted);
                 }

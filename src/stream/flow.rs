@@ -158,16 +158,18 @@ pub struct Flow<S> {
 }
 
 impl<S: Default> Flow<S> {
-    /// A conversation that begins with `segment`, sent by `sender`.
+    /// A conversation that begins with `segment`, sent by `sender`. Of a client's SYN its half is begun as well.
     pub fn new(
         (key, hash): (Key, u64),
-        number: u64,
+        (number, now): (u64, Timestamp),
         segment: &Segment<'_>,
-        sender: Side,
-        sender_is_low: bool,
+        (sender, sender_is_low): (Side, bool),
     ) -> Self {
-        let opening =
-            if segment.has(flag::SYN) && sender == Side::Client { Opening::Asked } else { Opening::Unseen };
+        let is_asked = segment.has(flag::SYN) && sender == Side::Client;
+        let mut from_client = Half::default();
+        if is_asked {
+            from_client.start(segment.sequence);
+        }
         let (client, server) = match sender {
             Side::Client => (segment.source, segment.destination),
             Side::Server => (segment.destination, segment.source),
@@ -180,13 +182,13 @@ impl<S: Default> Flow<S> {
             client_is_low: sender_is_low == (sender == Side::Client),
             client,
             server,
-            from_client: Half::default(),
+            from_client,
             from_server: Half::default(),
-            phase: Phase::Opening,
-            opened: Timestamp::default(),
-            listed: Timestamp::default(),
-            last: Timestamp::default(),
-            opening,
+            phase: if segment.has(flag::SYN) { Phase::Opening } else { Phase::Open },
+            opened: now,
+            listed: now,
+            last: now,
+            opening: if is_asked { Opening::Asked } else { Opening::Unseen },
             window: Window::Open,
             handshake: false,
             only: Some(sender),

@@ -24,6 +24,9 @@ const STALE_MICROS: i64 = 60 * MICROS_PER_SEC;
 /// Memory of one slot with its share of the index; for dividing the limit.
 pub const FLOW_BYTES: usize = 512;
 
+/// Emptied conversations whose memory the next ones take: as many as one segment forgets at most.
+const SPARE_MAX: usize = EXPIRED_PER_SEGMENT;
+
 /// Limits of the table.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub struct Limits {
@@ -63,7 +66,12 @@ pub struct Table<C: Consumer> {
     hasher: ahash::RandomState,
     slots: Slots<C::State>,
     free: Vec<u32>,
+    /// Memory of conversations that were forgotten and held nothing: at a flood each is a new one at once.
+    spare: Vec<Box<Flow<C::State>>>,
     lists: [List; Phase::ALL.len()],
+    /// Invariant: no conversation is to be looked at before this time. Saves each segment the way to the oldest of each list, which
+    /// are in no cache.
+    quiet_until: Timestamp,
     held: usize,
     opened: u64,
 }
@@ -77,7 +85,9 @@ impl<C: Consumer> Table<C> {
             hasher: ahash::RandomState::default(),
             slots: Slots(Vec::new()),
             free: Vec::new(),
+            spare: Vec::new(),
             lists: [List::default(); Phase::ALL.len()],
+            quiet_until: Timestamp(i64::MAX),
             held: 0,
             opened: 0,
         }
@@ -124,15 +134,30 @@ impl<C: Consumer> Table<C> {
 
     /// Puts a conversation at the end of the list of its phase.
     fn relist(&mut self, slot: u32, (before, after): (Phase, Phase), now: Timestamp) {
-        if let Some(list) = self.lists.get_mut(before as usize) {
-            list.remove(&mut self.slots, slot);
+        // The newest of its list stays where it is: so it is with each segment of a conversation that has the line to itself.
+        let newest = self.lists.get(before as usize).is_some_and(|list| list.is_newest(slot));
+        if before != after || !newest {
+            if let Some(list) = self.lists.get_mut(before as usize) {
+                list.remove(&mut self.slots, slot);
+            }
+            self.enlist(slot, after);
         }
         if let Some(flow) = self.slots.flow(slot) {
             flow.listed = now;
         }
-        if let Some(list) = self.lists.get_mut(after as usize) {
+        self.look_at(now, after);
+    }
+
+    /// Puts a conversation that is in no list at the end of one.
+    fn enlist(&mut self, slot: u32, phase: Phase) {
+        if let Some(list) = self.lists.get_mut(phase as usize) {
             list.push(&mut self.slots, slot);
         }
+    }
+
+    /// Notes that a conversation of a phase was listed.
+    fn look_at(&mut self, listed: Timestamp, phase: Phase) {
+        self.quiet_until = self.quiet_until.min(listed.plus_micros(phase.patience_micros()));
     }
 
     /// Takes an ICMP error that quotes a SYN, by its ends and sequence number.
@@ -157,12 +182,18 @@ impl<C: Consumer> Table<C> {
 
     /// Forgets conversations that were silent for longer than their phase allows, `limit` at most.
     pub fn expire(&mut self, now: Timestamp, limit: usize, consumer: &mut C) {
+        if now < self.quiet_until {
+            return;
+        }
         let mut left = limit;
+        // Lowered again by whatever is still listed.
+        self.quiet_until = Timestamp(i64::MAX);
         for phase in Phase::ALL {
-            while left > 0 {
-                let Some(slot) = self.lists.get(phase as usize).and_then(List::oldest) else { break };
+            while let Some(slot) = self.lists.get(phase as usize).and_then(List::oldest) {
                 let Some(flow) = self.slots.flow(slot) else { break };
-                if now.micros_since(flow.listed) < phase.patience_micros() {
+                let listed = flow.listed;
+                if left == 0 || now.micros_since(listed) < phase.patience_micros() {
+                    self.look_at(listed, phase);
                     break;
                 }
                 if phase == Phase::Opening && flow.is_trying(now) {
@@ -228,15 +259,34 @@ impl<C: Consumer> Table<C> {
             self.evict(now, consumer);
             counters.count(Counter::FlowsEvicted);
         }
-        self.opened += 1;
         counters.count(Counter::FlowsOpened);
-        let mut flow = Box::new(Flow::new((key, hash), self.opened, segment, sender, sender_is_low));
         if !segment.has(flag::SYN) {
-            flow.phase = Phase::Open;
             counters.count(Counter::FlowsMidstream);
         }
-        (flow.opened, flow.listed) = (now, now);
+        let slot = self.open(now, (key, hash), segment, (sender, sender_is_low));
+        // Of a SYN that carries nothing all is known: it has no way to go through its conversation.
+        let is_bare = sender == Side::Client && segment.has(flag::SYN) && segment.payload.is_empty();
+        (!is_bare).then_some(slot)
+    }
+
+    /// Makes the conversation that a segment opens.
+    fn open(
+        &mut self,
+        now: Timestamp,
+        keyed: (Key, u64),
+        segment: &Segment<'_>,
+        (sender, sender_is_low): (Side, bool),
+    ) -> u32 {
+        self.opened += 1;
+        let flow = Flow::new(keyed, (self.opened, now), segment, (sender, sender_is_low));
         let phase = flow.phase;
+        let flow = match self.spare.pop() {
+            Some(mut spare) => {
+                *spare = flow;
+                spare
+            }
+            None => Box::new(flow),
+        };
         let slot = if let Some(slot) = self.free.pop() {
             if let Some(place) = self.slots.0.get_mut(slot as usize) {
                 *place = Some(flow);
@@ -246,9 +296,10 @@ impl<C: Consumer> Table<C> {
             self.slots.0.push(Some(flow));
             self.slots.0.len() as u32 - 1
         };
-        self.index.insert_unique(hash, slot, |slot| self.slots.hash(*slot));
-        self.lists.get_mut(phase as usize)?.push(&mut self.slots, slot);
-        Some(slot)
+        self.index.insert_unique(keyed.1, slot, |slot| self.slots.hash(*slot));
+        self.enlist(slot, phase);
+        self.look_at(now, phase);
+        slot
     }
 
     /// Makes room: the conversation whose loss costs least goes first (unfinished handshakes, then ended
@@ -278,6 +329,9 @@ impl<C: Consumer> Table<C> {
             }
             self.held = self.held.saturating_sub(flow.held);
             self.free.push(slot);
+            if flow.held == 0 && self.spare.len() < SPARE_MAX {
+                self.spare.push(flow);
+            }
         }
     }
 }

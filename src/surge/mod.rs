@@ -64,9 +64,15 @@ impl Default for Surges {
 
 impl Surges {
     /// Ends the seconds before `now`: gives what surged in them. Call it before anything is counted at that time.
-    pub fn turn(&mut self, now: Timestamp, mut surged: impl FnMut(Surge)) {
+    pub fn turn(&mut self, now: Timestamp, surged: impl FnMut(Surge)) {
         let second = now.secs();
-        let Some(ended) = self.second.replace(second).filter(|ended| *ended != second) else { return };
+        if self.second != Some(second) {
+            self.turn_to(second, surged);
+        }
+    }
+
+    fn turn_to(&mut self, second: i64, mut surged: impl FnMut(Surge)) {
+        let Some(ended) = self.second.replace(second) else { return };
         self.victims.ended(ended, |entry| {
             if let Some(surge) = of_victim(ended, entry) {
                 surged(surge);
