@@ -26,6 +26,7 @@ use crate::model::contact::{Contact, Touched};
 use crate::model::frame::Frame;
 use crate::model::grade::Grade;
 use crate::model::marks::Marks;
+use crate::model::memory::Share;
 use crate::model::progress::{Counter, Counters, Progress, Reading};
 use crate::model::stream::{Chunk, Side};
 use crate::model::surge::SurgeKind;
@@ -122,17 +123,29 @@ pub struct Path {
 /// Limits of a worker's tables.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub struct Limits {
+    /// Bytes of counters of floods.
+    pub floods_max_bytes: usize,
+    /// Bytes of fragments.
+    pub fragments_max_bytes: usize,
+    /// Bytes of what waits for an answer, or is watched for being slow.
+    pub waiting_max_bytes: usize,
     /// UDP conversations at once.
     pub datagrams_max: usize,
     /// Of TCP conversations.
     pub streams: table::Limits,
 }
 
-/// Divides what a worker may use of the memory limit between its tables.
-pub const fn limits(memory_bytes: usize) -> Limits {
+/// What a worker may use, where so much of the memory limit is its own.
+pub fn limits(memory_bytes: usize) -> Limits {
     Limits {
-        datagrams_max: memory_bytes / 8 / SLOT_BYTES,
-        streams: table::Limits { flows_max: memory_bytes / 4 / FLOW_BYTES, held_max_bytes: memory_bytes / 4 },
+        floods_max_bytes: Share::Floods.of(memory_bytes),
+        fragments_max_bytes: Share::Fragments.of(memory_bytes),
+        waiting_max_bytes: Share::Waiting.of(memory_bytes),
+        datagrams_max: Share::Datagrams.of(memory_bytes) / SLOT_BYTES,
+        streams: table::Limits {
+            flows_max: Share::Flows.of(memory_bytes) / FLOW_BYTES,
+            held_max_bytes: Share::Held.of(memory_bytes),
+        },
     }
 }
 
@@ -146,14 +159,14 @@ impl Inspector {
             scratch: Scratch::default(),
             outbox,
             counters: Counters::default(),
-            slow: slow::Watch::new(),
+            slow: slow::Watch::new(limits.waiting_max_bytes / 2),
             served: HashMap::default(),
-            contacts: Contacts::default(),
+            contacts: Contacts::new(limits.floods_max_bytes, limits.waiting_max_bytes / 2),
             skew_micros: 0,
             due: VecDeque::new(),
         };
         Self {
-            fragments: Fragments::default(),
+            fragments: Fragments::new(limits.fragments_max_bytes),
             table: Table::new(limits.streams),
             datagrams: Datagrams::new(limits.datagrams_max),
             path,
@@ -216,11 +229,7 @@ impl Inspector {
             self.table
                 .visit(flow, now, |view, state| path.release(view, state, |awaited| awaited.due <= due));
         }
-        while let Some((due, flow)) = self.path.slow.front().copied() {
-            if due > now {
-                break;
-            }
-            self.path.slow.pop_front();
+        while let Some(flow) = self.path.slow.take(now) {
             let path = &mut self.path;
             self.table.visit(flow, now, |view, state| path.look_again(view, state));
         }
@@ -303,8 +312,8 @@ impl Sink for Inspector {
         match whole.as_ref().unwrap_or(&decoded.payload) {
             Payload::Tcp(segment) => {
                 self.table.segment(now, segment, &mut self.path, &mut self.counters);
-                let is_due = self.path.due.front().is_some_and(|(due, _)| *due <= now)
-                    || self.path.slow.front().is_some_and(|(due, _)| *due <= now);
+                let is_due =
+                    self.path.due.front().is_some_and(|(due, _)| *due <= now) || self.path.slow.is_due(now);
                 if is_due || self.path.due.len() > AWAITED_MAX {
                     self.settle(now);
                 }

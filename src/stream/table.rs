@@ -1,6 +1,6 @@
 //! The flow table: finds the conversation of a segment, keeps the table within its limits.
 
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 
 use hashbrown::HashTable;
 
@@ -9,7 +9,7 @@ use crate::model::contact::Touched;
 use crate::model::progress::{Counter, Counters};
 use crate::model::stream::{Chunk, Side};
 use crate::model::time::{MICROS_PER_SEC, Timestamp};
-use crate::stream::flow::{Flow, Key, Opening, Phase};
+use crate::stream::flow::{Flow, Opening, Phase};
 use crate::stream::half::{Arrival, Intake};
 use crate::stream::list::{Linked, Links, List};
 use crate::stream::{Consumer, FlowRef};
@@ -22,7 +22,7 @@ const GAP_PATIENCE_MICROS: i64 = MICROS_PER_SEC / 4;
 /// A SYN on an open conversation that was silent for so long opens a new one at once.
 const STALE_MICROS: i64 = 60 * MICROS_PER_SEC;
 /// Memory of one slot with its share of the index; for dividing the limit.
-pub const FLOW_BYTES: usize = 512;
+pub const FLOW_BYTES: usize = 480;
 
 /// Emptied conversations whose memory the next ones take: as many as one segment forgets at most.
 const SPARE_MAX: usize = EXPIRED_PER_SEGMENT;
@@ -38,31 +38,40 @@ pub struct Limits {
 
 struct Slots<S>(Vec<Option<Box<Flow<S>>>>);
 
-impl<S> Linked for Slots<S> {
+impl<S: Default> Linked for Slots<S> {
     fn links(&mut self, slot: u32) -> Option<&mut Links> {
         self.flow(slot).map(|flow| &mut flow.links)
     }
 }
 
-impl<S> Slots<S> {
+impl<S: Default> Slots<S> {
     fn flow(&mut self, slot: u32) -> Option<&mut Flow<S>> {
         self.0.get_mut(slot as usize)?.as_deref_mut()
     }
 
-    fn is(&self, slot: u32, key: &Key) -> bool {
-        self.0.get(slot as usize).and_then(Option::as_deref).is_some_and(|flow| flow.key == *key)
+    fn is_between(&self, slot: u32, ends: (SocketAddr, SocketAddr)) -> bool {
+        self.0.get(slot as usize).and_then(Option::as_deref).is_some_and(|flow| flow.is_between(ends))
     }
+}
 
-    fn hash(&self, slot: u32) -> u64 {
-        self.0.get(slot as usize).and_then(Option::as_deref).map_or(0, |flow| flow.hash)
-    }
+/// A slot in the index. With its hash, so that neither a look-up in vain nor the growth of the index touches a conversation: they
+/// are in no cache.
+#[derive(Clone, Copy)]
+struct Indexed {
+    hash: u32,
+    slot: u32,
+}
+
+/// Fills the word that the index takes its place and its tag from.
+const fn spread(hash: u32) -> u64 {
+    (hash as u64) << 32 | hash as u64
 }
 
 /// All conversations of one worker.
 pub struct Table<C: Consumer> {
     limits: Limits,
-    /// Slots by the hash of their key. Four bytes a slot: most look-ups end in it without touching a conversation.
-    index: HashTable<u32>,
+    /// Slots by the hash of their key: most look-ups end in it.
+    index: HashTable<Indexed>,
     hasher: ahash::RandomState,
     slots: Slots<C::State>,
     free: Vec<u32>,
@@ -112,15 +121,14 @@ impl<C: Consumer> Table<C> {
         counters: &mut Counters,
     ) {
         self.expire(now, EXPIRED_PER_SEGMENT, consumer);
-        let (key, sender_is_low) = Key::of(segment);
-        let found = self.slot_of(now, segment, (key, sender_is_low), (consumer, counters));
+        let found = self.slot_of(now, segment, consumer, counters);
         let Some(slot) = found else { return };
         let Some(flow) = self.slots.flow(slot) else { return };
         let mut step = Step { flow, slot, now, consumer, counters, room: 0 };
         step.room = self.limits.held_max_bytes.saturating_sub(self.held);
         let before = step.flow.held;
         let phase_before = step.flow.phase;
-        step.take(segment, sender_is_low);
+        step.take(segment);
         let flow = step.flow;
         flow.held = flow.from_client.held() + flow.from_server.held() + C::held(&flow.state);
         flow.last = now;
@@ -168,11 +176,10 @@ impl<C: Consumer> Table<C> {
         how: Touched,
         consumer: &mut C,
     ) {
-        let (key, client_is_low) = Key::between(client, server);
-        let hash = self.hasher.hash_one(key);
-        if let Some(slot) = self.index.find(hash, |slot| self.slots.is(*slot, &key)).copied()
+        let hash = self.hash(client, server);
+        if let Some(slot) = self.find((client, server), hash)
             && let Some(flow) = self.slots.flow(slot)
-            && flow.client_is_low == client_is_low
+            && flow.client == client
             && flow.fate() == Some(Touched::Silent)
             && flow.from_client.initial == Some(sequence)
         {
@@ -233,20 +240,39 @@ impl<C: Consumer> Table<C> {
         }
     }
 
+    /// The same whichever end sends: of two keyed hashes the sum. Cheaper than to order the ends first, and nobody who does not
+    /// know the key can choose two sums to be equal.
+    fn hash(&self, source: SocketAddr, destination: SocketAddr) -> u32 {
+        self.hash_of(source).wrapping_add(self.hash_of(destination)) as u32
+    }
+
+    fn hash_of(&self, end: SocketAddr) -> u64 {
+        match end.ip() {
+            IpAddr::V4(v4) => self.hasher.hash_one(u64::from(v4.to_bits()) << 16 | u64::from(end.port())),
+            IpAddr::V6(v6) => self.hasher.hash_one((v6.to_bits(), end.port())),
+        }
+    }
+
+    fn find(&self, ends: (SocketAddr, SocketAddr), hash: u32) -> Option<u32> {
+        let is = |place: &Indexed| place.hash == hash && self.slots.is_between(place.slot, ends);
+        self.index.find(spread(hash), is).map(|place| place.slot)
+    }
+
     /// The slot of the segment's conversation, opening one where there is none.
     fn slot_of(
         &mut self,
         now: Timestamp,
         segment: &Segment<'_>,
-        (key, sender_is_low): (Key, bool),
-        (consumer, counters): (&mut C, &mut Counters),
+        consumer: &mut C,
+        counters: &mut Counters,
     ) -> Option<u32> {
-        let hash = self.hasher.hash_one(key);
-        if let Some(slot) = self.index.find(hash, |slot| self.slots.is(*slot, &key)).copied() {
+        let ends = (segment.source, segment.destination);
+        let hash = self.hash(ends.0, ends.1);
+        if let Some(slot) = self.find(ends, hash) {
             let flow = self.slots.flow(slot)?;
             let silent = now.micros_since(flow.last);
             let stale = silent >= flow.phase.timeout_micros();
-            if !stale && !flow.is_reopened_by(segment, sender_is_low, silent) {
+            if !stale && !flow.is_reopened_by(segment, silent) {
                 return Some(slot);
             }
             self.forget(slot, now, consumer);
@@ -263,30 +289,25 @@ impl<C: Consumer> Table<C> {
         if !segment.has(flag::SYN) {
             counters.count(Counter::FlowsMidstream);
         }
-        let slot = self.open(now, (key, hash), segment, (sender, sender_is_low));
+        let slot = self.open(now, hash, segment, sender);
         // Of a SYN that carries nothing all is known: it has no way to go through its conversation.
         let is_bare = sender == Side::Client && segment.has(flag::SYN) && segment.payload.is_empty();
         (!is_bare).then_some(slot)
     }
 
     /// Makes the conversation that a segment opens.
-    fn open(
-        &mut self,
-        now: Timestamp,
-        keyed: (Key, u64),
-        segment: &Segment<'_>,
-        (sender, sender_is_low): (Side, bool),
-    ) -> u32 {
+    fn open(&mut self, now: Timestamp, hash: u32, segment: &Segment<'_>, sender: Side) -> u32 {
         self.opened += 1;
-        let flow = Flow::new(keyed, (self.opened, now), segment, (sender, sender_is_low));
-        let phase = flow.phase;
+        let number = self.opened;
+        // Made in two places, so that it is made where it stays instead of being copied there.
         let flow = match self.spare.pop() {
             Some(mut spare) => {
-                *spare = flow;
+                *spare = Flow::new(hash, (number, now), segment, sender);
                 spare
             }
-            None => Box::new(flow),
+            None => Box::new(Flow::new(hash, (number, now), segment, sender)),
         };
+        let phase = flow.phase;
         let slot = if let Some(slot) = self.free.pop() {
             if let Some(place) = self.slots.0.get_mut(slot as usize) {
                 *place = Some(flow);
@@ -296,7 +317,8 @@ impl<C: Consumer> Table<C> {
             self.slots.0.push(Some(flow));
             self.slots.0.len() as u32 - 1
         };
-        self.index.insert_unique(keyed.1, slot, |slot| self.slots.hash(*slot));
+        let place = Indexed { hash, slot };
+        self.index.insert_unique(spread(hash), place, |place| spread(place.hash));
         self.enlist(slot, phase);
         self.look_at(now, phase);
         slot
@@ -319,12 +341,12 @@ impl<C: Consumer> Table<C> {
             list.remove(&mut self.slots, slot);
         }
         if let Some(mut flow) = self.slots.0.get_mut(slot as usize).and_then(Option::take) {
-            if let Some(fate) = flow.fate() {
-                tell(&mut flow, slot, (now, fate), consumer);
-            }
             let view = flow.view(slot, now);
+            if let Some(fate) = flow.fate() {
+                consumer.touched(&view, &mut flow.state, fate);
+            }
             consumer.ended(&view, &mut flow.state);
-            if let Ok(entry) = self.index.find_entry(flow.hash, |other| *other == slot) {
+            if let Ok(entry) = self.index.find_entry(spread(flow.hash), |other| other.slot == slot) {
                 entry.remove();
             }
             self.held = self.held.saturating_sub(flow.held);
@@ -370,7 +392,7 @@ impl<S: Default> Flow<S> {
     ///
     /// A SYN alone proves nothing (anybody can forge one): an open conversation yields only when the server
     /// agrees to it, or after a long silence.
-    fn is_reopened_by(&mut self, segment: &Segment<'_>, sender_is_low: bool, silent: i64) -> bool {
+    fn is_reopened_by(&mut self, segment: &Segment<'_>, silent: i64) -> bool {
         if !segment.has(flag::SYN) || segment.has(flag::FIN | flag::RST) {
             return false;
         }
@@ -378,7 +400,7 @@ impl<S: Default> Flow<S> {
             let agreed = segment.acknowledgement.wrapping_sub(1);
             return self.reopening == Some(agreed);
         }
-        let side = self.side(sender_is_low);
+        let side = self.sender_of(segment);
         let same = self.half(side).initial == Some(segment.sequence);
         if same || side == Side::Server && self.phase == Phase::Opening {
             return false;
@@ -402,8 +424,8 @@ struct Step<'a, C: Consumer> {
 }
 
 impl<C: Consumer> Step<'_, C> {
-    fn take(&mut self, segment: &Segment<'_>, sender_is_low: bool) {
-        let side = self.flow.side(sender_is_low);
+    fn take(&mut self, segment: &Segment<'_>) {
+        let side = self.flow.sender_of(segment);
         let begin = segment.sequence.wrapping_add(u32::from(segment.has(flag::SYN)));
         let repeated_syn = segment.has(flag::SYN)
             && self.flow.half(side).initial.is_some_and(|initial| initial != segment.sequence);

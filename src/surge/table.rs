@@ -107,6 +107,9 @@ pub struct Entry {
     sketch: Option<Box<Sketch>>,
 }
 
+/// Memory of one entry with its sketch, two words of the allocator, and its share of an index that may be half empty.
+pub const ENTRY_BYTES: usize = size_of::<Entry>() + size_of::<Sketch>() + 16 + 2 * (size_of::<u32>() + 1);
+
 /// A packet as it is counted.
 #[derive(Clone, Copy, Debug)]
 pub struct Hit {
@@ -123,12 +126,15 @@ impl Entry {
         Self { key, hash, second, counts: Second::default(), held: 0, flooded: 0, sketch: None }
     }
 
-    /// Begins another second.
+    /// Moves on to a second.
+    fn reach(&mut self, second: i64) {
+        if self.second != second {
+            self.roll(second);
+        }
+    }
+
     fn roll(&mut self, second: i64) {
         let gone = second.saturating_sub(self.second);
-        if gone == 0 {
-            return;
-        }
         self.flooded |= u32::from(self.is_flood());
         self.flooded = if (0..REMEMBERED_SECONDS).contains(&gone) { self.flooded << gone } else { 0 };
         let Second { port, peer, .. } = std::mem::take(&mut self.counts);
@@ -200,7 +206,8 @@ impl Counts {
         Self {
             index: HashTable::new(),
             hasher: ahash::RandomState::default(),
-            entries: Vec::new(),
+            // At once: a table that grew by doubling would take twice its room for a moment, and it is not large.
+            entries: Vec::with_capacity(entries_max),
             entries_max,
             hand: 0,
             latest: 0,
@@ -231,7 +238,7 @@ impl Counts {
         if let Some(slot) = self.find(key)
             && let Some(entry) = self.entries.get_mut(slot as usize)
         {
-            entry.roll(second);
+            entry.reach(second);
             entry.counts.completed += 1;
             entry.counts.completed_bytes += u64::from(bytes);
         }
@@ -303,7 +310,7 @@ impl Counts {
         if !self.has(self.latest, key) {
             self.latest = self.slot_anew(second, key)?;
         }
-        self.entries.get_mut(self.latest as usize)?.roll(second);
+        self.entries.get_mut(self.latest as usize)?.reach(second);
         Some(self.latest)
     }
 
