@@ -1,5 +1,8 @@
 //! The flow table: finds the conversation of a segment, keeps the table within its limits.
 
+mod opening;
+mod step;
+
 use std::net::{IpAddr, SocketAddr};
 
 use hashbrown::HashTable;
@@ -7,23 +10,18 @@ use hashbrown::HashTable;
 use crate::decode::transport::{Segment, flag};
 use crate::model::contact::Touched;
 use crate::model::progress::{Counter, Counters};
-use crate::model::stream::{Chunk, Side};
-use crate::model::time::{MICROS_PER_SEC, Timestamp};
-use crate::stream::flow::{Flow, Opening, Phase};
-use crate::stream::half::{Arrival, Intake};
+use crate::model::stream::Side;
+use crate::model::time::Timestamp;
+use crate::stream::flow::{Flow, Phase};
 use crate::stream::list::{Linked, Links, List};
+use crate::stream::table::opening::opener;
+use crate::stream::table::step::{Step, tell};
 use crate::stream::{Consumer, FlowRef};
 
 /// Conversations forgotten for one segment at most, so that a silence is not paid for by one packet.
 const EXPIRED_PER_SEGMENT: usize = 64;
-/// How long bytes may be missing after their receiver acknowledged them. Frames of one conversation change
-/// places within milliseconds (several queues, a mirror port); a quarter of a second is no reordering.
-const GAP_PATIENCE_MICROS: i64 = MICROS_PER_SEC / 4;
-/// A SYN on an open conversation that was silent for so long opens a new one at once.
-const STALE_MICROS: i64 = 60 * MICROS_PER_SEC;
-/// Memory of one slot with its share of the index; for dividing the limit.
+/// Memory of one slot with its share of the index; for dividing the limit. A test holds it.
 pub const FLOW_BYTES: usize = 480;
-
 /// Emptied conversations whose memory the next ones take: as many as one segment forgets at most.
 const SPARE_MAX: usize = EXPIRED_PER_SEGMENT;
 
@@ -354,186 +352,6 @@ impl<C: Consumer> Table<C> {
             if flow.held == 0 && self.spare.len() < SPARE_MAX {
                 self.spare.push(flow);
             }
-        }
-    }
-}
-
-/// Which end sent the first segment of a conversation; `None` for a segment that opens none.
-fn opener<C: Consumer>(segment: &Segment<'_>, consumer: &C) -> Option<Side> {
-    match (segment.has(flag::SYN), segment.has(flag::ACK)) {
-        // No stack opens with these (RFC 9293 §3.10.7.2 drops or refuses them), and every other segment acknowledges.
-        (true, _) if segment.has(flag::FIN | flag::RST) => None,
-        (false, false) => None,
-        (true, false) => Some(Side::Client),
-        (true, true) => Some(Side::Server),
-        // Picked up in the middle. A bare ACK, FIN or RST tells nothing that is worth a slot.
-        (false, _) if segment.payload.is_empty() => None,
-        // The bytes know best; then the port that looks like a service.
-        (false, _) => Some(consumer.sender_of(segment.payload).unwrap_or({
-            if segment.source.port() < segment.destination.port() { Side::Server } else { Side::Client }
-        })),
-    }
-}
-
-/// Tells what became of a conversation's SYN. Once: there is nothing to tell after it.
-fn tell<C: Consumer>(
-    flow: &mut Flow<C::State>,
-    slot: u32,
-    (now, how): (Timestamp, Touched),
-    consumer: &mut C,
-) {
-    flow.opening = Opening::Told;
-    let view = flow.view(slot, now);
-    consumer.touched(&view, &mut flow.state, how);
-}
-
-impl<S: Default> Flow<S> {
-    /// Whether a segment shows that these ports now carry another conversation.
-    ///
-    /// A SYN alone proves nothing (anybody can forge one): an open conversation yields only when the server
-    /// agrees to it, or after a long silence.
-    fn is_reopened_by(&mut self, segment: &Segment<'_>, silent: i64) -> bool {
-        if !segment.has(flag::SYN) || segment.has(flag::FIN | flag::RST) {
-            return false;
-        }
-        if segment.has(flag::ACK) {
-            let agreed = segment.acknowledgement.wrapping_sub(1);
-            return self.reopening == Some(agreed);
-        }
-        let side = self.sender_of(segment);
-        let same = self.half(side).initial == Some(segment.sequence);
-        if same || side == Side::Server && self.phase == Phase::Opening {
-            return false;
-        }
-        if self.phase != Phase::Open || silent >= STALE_MICROS {
-            return true;
-        }
-        self.reopening = Some(segment.sequence);
-        false
-    }
-}
-
-/// One segment's way through its conversation.
-struct Step<'a, C: Consumer> {
-    flow: &'a mut Flow<C::State>,
-    slot: u32,
-    now: Timestamp,
-    consumer: &'a mut C,
-    counters: &'a mut Counters,
-    room: usize,
-}
-
-impl<C: Consumer> Step<'_, C> {
-    fn take(&mut self, segment: &Segment<'_>) {
-        let side = self.flow.sender_of(segment);
-        let begin = segment.sequence.wrapping_add(u32::from(segment.has(flag::SYN)));
-        let repeated_syn = segment.has(flag::SYN)
-            && self.flow.half(side).initial.is_some_and(|initial| initial != segment.sequence);
-        if repeated_syn {
-            return;
-        }
-        self.flow.hear(side);
-        self.flow.shake(segment, side);
-        self.decide(segment, side);
-        if !segment.payload.is_empty() {
-            self.flow.half(side).pick_up(begin);
-            self.data(side, begin, segment.payload);
-        }
-        if segment.has(flag::ACK) {
-            self.acknowledgement(side, segment.acknowledgement);
-            self.flow.shake(segment, side);
-            self.decide(segment, side);
-        }
-        self.gaps();
-        if segment.has(flag::FIN) {
-            self.flow.half(side).finish(begin.wrapping_add(segment.payload.len() as u32));
-        }
-        self.settle(segment, side);
-    }
-
-    /// Tells what this segment decides of the SYN.
-    fn decide(&mut self, segment: &Segment<'_>, side: Side) {
-        if let Some(how) = self.flow.decided(segment, side) {
-            tell(self.flow, self.slot, (self.now, how), self.consumer);
-        }
-    }
-
-    fn data(&mut self, side: Side, sequence: u32, bytes: &[u8]) {
-        let half = match side {
-            Side::Client => &mut self.flow.from_client,
-            Side::Server => &mut self.flow.from_server,
-        };
-        let was_closed = half.is_closed();
-        let intake = Intake { time: self.now, room: self.room, counters: self.counters };
-        match half.arrive(sequence, bytes, intake) {
-            Arrival::Deliver(fresh) if !was_closed => {
-                self.deliver(side, fresh, self.now);
-                self.drain(side);
-            }
-            _ => {}
-        }
-    }
-
-    fn deliver(&mut self, side: Side, bytes: &[u8], time: Timestamp) {
-        let view = self.flow.view(self.slot, self.now);
-        let half = self.flow.half(side);
-        let chunk = Chunk { bytes, offset: half.offset(), time, conflicting: half.take_conflicting() };
-        half.advance(bytes.len());
-        self.consumer.data(&view, &mut self.flow.state, side, chunk);
-    }
-
-    fn drain(&mut self, side: Side) {
-        while let Some((bytes, known, time)) = self.flow.half(side).ready() {
-            self.deliver(side, bytes.get(known..).unwrap_or_default(), time);
-        }
-    }
-
-    fn acknowledgement(&mut self, side: Side, number: u32) {
-        let other = match side {
-            Side::Client => Side::Server,
-            Side::Server => Side::Client,
-        };
-        let fresh = self.flow.half(other).acknowledge(number, self.now, self.counters);
-        if fresh && side == Side::Client {
-            let view = self.flow.view(self.slot, self.now);
-            self.consumer.acknowledged(&view, &mut self.flow.state);
-        }
-    }
-
-    fn gaps(&mut self) {
-        for side in [Side::Client, Side::Server] {
-            while let Some(missing) = self.flow.half(side).lost(self.now, GAP_PATIENCE_MICROS) {
-                self.counters.add(Counter::GapBytes, missing as u64);
-                let view = self.flow.view(self.slot, self.now);
-                self.flow.half(side).advance(missing);
-                self.consumer.gap(&view, &mut self.flow.state, side, missing as u64);
-                self.drain(side);
-            }
-        }
-    }
-
-    /// Moves the conversation to its next phase.
-    fn settle(&mut self, segment: &Segment<'_>, side: Side) {
-        for ending in [Side::Client, Side::Server] {
-            if self.flow.half(ending).closes() {
-                let view = self.flow.view(self.slot, self.now);
-                self.consumer.closed(&view, &mut self.flow.state, ending);
-            }
-        }
-        if let Some(stall) = self.flow.stall(segment, side, self.now) {
-            let view = self.flow.view(self.slot, self.now);
-            self.consumer.stalled(&view, &mut self.flow.state, stall);
-        }
-        let reset = segment.has(flag::RST) && self.flow.half(side).accepts_reset(segment.sequence);
-        let ended = self.flow.from_client.is_closed() && self.flow.from_server.is_closed();
-        if reset || ended {
-            self.flow.phase = Phase::Closing;
-        } else if self.flow.phase == Phase::Opening
-            && (self.flow.handshake
-                || self.flow.from_client.is_answered()
-                || self.flow.from_server.is_answered())
-        {
-            self.flow.phase = Phase::Open;
         }
     }
 }
