@@ -7,6 +7,7 @@
     clippy::panic,
     clippy::indexing_slicing,
     clippy::missing_panics_doc,
+    clippy::print_stdout,
     reason = "a bench"
 )]
 
@@ -153,7 +154,7 @@ fn udp_of_open_conversations_on_the_whole_path(bencher: Bencher<'_, '_>) {
     let mut more = || {
         for _ in 0..FRAMES {
             let (bytes, at) = &mut frames[number as usize % 2];
-            bytes[*at..*at + 4].copy_from_slice(&(0x0a00_0000 | number / 2 % 1_000).to_be_bytes());
+            bytes[*at..*at + 4].copy_from_slice(&(0x0a00_0000 | (number / 2 % 1_000)).to_be_bytes());
             number = number.wrapping_add(1);
             send(&mut inspector, i64::from(number), bytes);
         }
@@ -182,7 +183,7 @@ fn data_of_open_conversations_on_the_whole_path(bencher: Bencher<'_, '_>) {
     let mut number = 0_u32;
     let mut more = || {
         for _ in 0..FRAMES {
-            data[26..30].copy_from_slice(&(0x0a00_0000 | number % 1_000).to_be_bytes());
+            data[26..30].copy_from_slice(&(0x0a00_0000 | (number % 1_000)).to_be_bytes());
             data[38..42].copy_from_slice(&(8 + number / 1_000 * 500).to_be_bytes());
             number = number.wrapping_add(1);
             send(&mut inspector, i64::from(number), &data);
