@@ -26,6 +26,7 @@ use crate::model::contact::{Contact, Touched};
 use crate::model::frame::Frame;
 use crate::model::grade::Grade;
 use crate::model::marks::Marks;
+use crate::model::memory::Share;
 use crate::model::progress::{Counter, Counters, Progress, Reading};
 use crate::model::stream::{Chunk, Side};
 use crate::model::surge::SurgeKind;
@@ -122,17 +123,29 @@ pub struct Path {
 /// Limits of a worker's tables.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub struct Limits {
+    /// Bytes of counters of floods.
+    pub floods_max_bytes: usize,
+    /// Bytes of fragments.
+    pub fragments_max_bytes: usize,
+    /// Bytes of what waits for an answer, or is watched for being slow.
+    pub waiting_max_bytes: usize,
     /// UDP conversations at once.
     pub datagrams_max: usize,
     /// Of TCP conversations.
     pub streams: table::Limits,
 }
 
-/// Divides what a worker may use of the memory limit between its tables.
-pub const fn limits(memory_bytes: usize) -> Limits {
+/// What a worker may use, where so much of the memory limit is its own.
+pub fn limits(memory_bytes: usize) -> Limits {
     Limits {
-        datagrams_max: memory_bytes / 8 / SLOT_BYTES,
-        streams: table::Limits { flows_max: memory_bytes / 4 / FLOW_BYTES, held_max_bytes: memory_bytes / 4 },
+        floods_max_bytes: Share::Floods.of(memory_bytes),
+        fragments_max_bytes: Share::Fragments.of(memory_bytes),
+        waiting_max_bytes: Share::Waiting.of(memory_bytes),
+        datagrams_max: Share::Datagrams.of(memory_bytes) / SLOT_BYTES,
+        streams: table::Limits {
+            flows_max: Share::Flows.of(memory_bytes) / FLOW_BYTES,
+            held_max_bytes: Share::Held.of(memory_bytes),
+        },
     }
 }
 
@@ -146,14 +159,14 @@ impl Inspector {
             scratch: Scratch::default(),
             outbox,
             counters: Counters::default(),
-            slow: slow::Watch::new(),
+            slow: slow::Watch::new(limits.waiting_max_bytes / 2),
             served: HashMap::default(),
-            contacts: Contacts::default(),
+            contacts: Contacts::new(limits.floods_max_bytes, limits.waiting_max_bytes / 2),
             skew_micros: 0,
             due: VecDeque::new(),
         };
         Self {
-            fragments: Fragments::default(),
+            fragments: Fragments::new(limits.fragments_max_bytes),
             table: Table::new(limits.streams),
             datagrams: Datagrams::new(limits.datagrams_max),
             path,
@@ -190,11 +203,12 @@ impl Inspector {
             }
             _ => time,
         };
-        let hour = self.path.by_clock(now).hour();
+        let clock = self.path.by_clock(now);
         if self.now.is_none() {
-            self.hour = hour;
+            self.hour = clock.hour();
         }
-        if hour != self.hour || self.frames_untold >= PROGRESS_FRAMES {
+        let in_hour = self.hour.start() <= clock && clock < self.hour.end();
+        if !in_hour || self.frames_untold >= PROGRESS_FRAMES {
             self.progress(now);
         }
         self.now = Some(now);
@@ -215,11 +229,7 @@ impl Inspector {
             self.table
                 .visit(flow, now, |view, state| path.release(view, state, |awaited| awaited.due <= due));
         }
-        while let Some((due, flow)) = self.path.slow.front().copied() {
-            if due > now {
-                break;
-            }
-            self.path.slow.pop_front();
+        while let Some(flow) = self.path.slow.take(now) {
             let path = &mut self.path;
             self.table.visit(flow, now, |view, state| path.look_again(view, state));
         }
@@ -288,33 +298,33 @@ impl Sink for Inspector {
         let decoded = decode::decode(frame);
         self.counters.count(decoded.outcome);
         self.path.meter(now, &decoded.payload, frame.length);
-        let payload = match decoded.payload {
+        let whole = match &decoded.payload {
             Payload::Fragment(fragment) => self
                 .fragments
-                .add(now, &fragment, &mut self.counters)
+                .add(now, fragment, &mut self.counters)
                 .and_then(|packet| transport::decode(&packet, DEPTH_MAX).ok())
-                .map_or(Payload::Other, |whole| whole.payload),
-            whole => whole,
+                .map(|whole| whole.payload),
+            _ => None,
         };
-        if matches!(decoded.payload, Payload::Fragment(_)) {
-            self.path.meter(now, &payload, frame.length);
+        if let Some(whole) = &whole {
+            self.path.meter(now, whole, frame.length);
         }
-        match payload {
+        match whole.as_ref().unwrap_or(&decoded.payload) {
             Payload::Tcp(segment) => {
-                self.table.segment(now, &segment, &mut self.path, &mut self.counters);
-                let is_due = self.path.due.front().is_some_and(|(due, _)| *due <= now)
-                    || self.path.slow.front().is_some_and(|(due, _)| *due <= now);
+                self.table.segment(now, segment, &mut self.path, &mut self.counters);
+                let is_due =
+                    self.path.due.front().is_some_and(|(due, _)| *due <= now) || self.path.slow.is_due(now);
                 if is_due || self.path.due.len() > AWAITED_MAX {
                     self.settle(now);
                 }
             }
             Payload::Udp(datagram) => {
-                if datagrams::is_between_two(&datagram) && !link::is_to_all(frame.link, frame.bytes) {
-                    self.datagrams.datagram(now, &datagram, &mut self.path, &mut self.counters);
+                if datagrams::is_between_two(datagram) && !link::is_to_all(frame.link, frame.bytes) {
+                    self.datagrams.datagram(now, datagram, &mut self.path, &mut self.counters);
                 }
             }
             Payload::Icmp(icmp) => {
-                self.path.ping(now, &icmp);
+                self.path.ping(now, icmp);
                 if let (message, Some(quoted)) = (icmp.message, icmp.quoted) {
                     self.undelivered(now, message, quoted);
                 }

@@ -2,7 +2,6 @@
 
 use std::net::{IpAddr, SocketAddr};
 
-use pnet::packet::tcp::TcpPacket;
 use pnet::packet::udp::UdpPacket;
 
 use crate::decode::network::Packet;
@@ -92,9 +91,11 @@ fn carried(carried: Carried<'_>, depth: u8) -> Result<Decoded<'_>, Counter> {
 
 // Checksums are not judged: with offload the sender's own frames are captured before they are filled in.
 fn tcp<'a>(packet: &Packet<'a>) -> Result<Decoded<'a>, Counter> {
-    let header = TcpPacket::new(packet.payload).ok_or(Counter::FrameCut)?;
-    let header_len = usize::from(header.get_data_offset()) * 4;
-    if header_len < TcpPacket::minimum_packet_size() {
+    let (header, _) = packet.payload.split_first_chunk::<20>().ok_or(Counter::FrameCut)?;
+    let [from_0, from_1, to_0, to_1, numbers @ .., offset, flags, window_0, window_1, _, _, _, _] = *header;
+    let [seq_0, seq_1, seq_2, seq_3, ack_0, ack_1, ack_2, ack_3] = numbers;
+    let header_len = usize::from(offset >> 4) * 4;
+    if header_len < header.len() {
         return Err(Counter::FrameMalformed);
     }
     let Some(payload) = packet.payload.get(header_len..) else {
@@ -103,12 +104,12 @@ fn tcp<'a>(packet: &Packet<'a>) -> Result<Decoded<'a>, Counter> {
     Ok(Decoded {
         outcome: Counter::FrameTcp,
         payload: Payload::Tcp(Segment {
-            source: SocketAddr::new(packet.addresses.0, header.get_source()),
-            destination: SocketAddr::new(packet.addresses.1, header.get_destination()),
-            sequence: header.get_sequence(),
-            acknowledgement: header.get_acknowledgement(),
-            flags: header.get_flags(),
-            window: header.get_window(),
+            source: SocketAddr::new(packet.addresses.0, u16::from_be_bytes([from_0, from_1])),
+            destination: SocketAddr::new(packet.addresses.1, u16::from_be_bytes([to_0, to_1])),
+            sequence: u32::from_be_bytes([seq_0, seq_1, seq_2, seq_3]),
+            acknowledgement: u32::from_be_bytes([ack_0, ack_1, ack_2, ack_3]),
+            flags,
+            window: u16::from_be_bytes([window_0, window_1]),
             payload,
         }),
     })

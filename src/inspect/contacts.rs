@@ -28,8 +28,13 @@ use crate::stream::flow::{ANSWER_MICROS, Key};
 use crate::surge::Surges;
 use crate::surge::table::{Hit, Key as Counted};
 
-/// Pings whose reply is awaited, and bare acknowledgements that may be probes: what a scan of 400 a second has outstanding.
+/// Pings whose reply is awaited, and bare acknowledgements that may be probes, at most: what a scan of 400 a second has
+/// outstanding.
 const WAITING_MAX: usize = 4_096;
+/// Memory of a ping and a probe that wait, each in a map that may be half empty and in a queue; and of the pair of a probe.
+const WAITING_BYTES: usize = 2 * (size_of::<((IpAddr, IpAddr, u16), Ping)>() + size_of::<(Key, Probe)>())
+    + 2 * size_of::<((IpAddr, IpAddr), Lone)>()
+    + 2 * (size_of::<(Timestamp, (IpAddr, IpAddr, u16))>() + size_of::<(Timestamp, Key)>());
 /// Probes that open nothing, told by one worker in one second: they cost a sender one packet each.
 const STEALTH_MAX: u32 = 1_000;
 /// Ports of one host that one sender acknowledges out of the blue, unanswered, before this is called a scan. A client whose
@@ -79,12 +84,14 @@ struct Lone {
     ports: u64,
 }
 
-impl Default for Contacts {
-    fn default() -> Self {
+impl Contacts {
+    /// Uses up to so many bytes for floods, and up to so many for what waits.
+    pub fn new(floods_bytes: usize, waiting_bytes: usize) -> Self {
+        let waiting_max = (waiting_bytes / WAITING_BYTES).min(WAITING_MAX);
         Self {
-            surges: Surges::default(),
-            pings: Waitlist::new(WAITING_MAX),
-            probes: Waitlist::new(WAITING_MAX),
+            surges: Surges::new(floods_bytes),
+            pings: Waitlist::new(waiting_max),
+            probes: Waitlist::new(waiting_max),
             lone: HashMap::default(),
             stealth: (0, 0),
             frame_bytes: 0,
@@ -143,6 +150,9 @@ impl Path {
 
     fn turn(&mut self, now: Timestamp) {
         let now = self.by_clock(now);
+        if self.contacts.surges.is_in(now) {
+            return;
+        }
         let Self { contacts, outbox, counters, .. } = self;
         contacts.surges.turn(now, |surge| {
             if outbox.send(Record::Surge(surge)).is_err() {

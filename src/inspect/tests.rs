@@ -176,3 +176,12 @@ fn an_upload_that_goes_on_is_not_slow() {
     let uploads = slow_clients(b"POST /f HTTP/1.1\r\nHost: a\r\nContent-Length: 900000\r\n\r\n", 1_400);
     assert_eq!(slow_seconds(&uploads, SurgeKind::SlowBody), []);
 }
+
+#[test]
+fn a_conversation_takes_no_more_memory_than_is_counted_for_it() {
+    // In a box with two words of the allocator, a pointer to it, a place among the free ones, and 9 bytes of an index that may be
+    // half empty.
+    let taken = size_of::<crate::stream::flow::Flow<FlowState>>() + 16 + 8 + 4 + 2 * 9;
+    assert!(taken <= FLOW_BYTES, "{taken}");
+    assert!(taken + 32 > FLOW_BYTES, "{taken}: more conversations would fit");
+}

@@ -1,6 +1,6 @@
 //! One conversation: its two directions, who opened it, and what its packets prove of the origin.
 
-use std::net::{IpAddr, Ipv6Addr, SocketAddr};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 
 use crate::decode::transport::{Segment, flag};
 use crate::model::contact::Touched;
@@ -20,11 +20,6 @@ pub struct Key {
 }
 
 impl Key {
-    /// The key of a segment, and whether its sender is the lower end.
-    pub fn of(segment: &Segment<'_>) -> (Self, bool) {
-        Self::between(segment.source, segment.destination)
-    }
-
     /// The key of what goes from one end to the other, and whether the first is the lower end.
     pub fn between(source: SocketAddr, destination: SocketAddr) -> (Self, bool) {
         let source = (bits(source.ip()), source.port());
@@ -36,7 +31,16 @@ impl Key {
 
     /// The lower and the higher end.
     pub fn ends(&self) -> (SocketAddr, SocketAddr) {
-        let end = |bits, port| SocketAddr::new(Ipv6Addr::from_bits(bits).to_canonical(), port);
+        let end = |bits: u128, port| {
+            // The prefix of addresses that stand for IPv4 (RFC 4291 §2.5.5.2).
+            let is_v4 = bits >> 32 == 0xffff;
+            let address: IpAddr = if is_v4 {
+                Ipv4Addr::from_bits(bits as u32).into()
+            } else {
+                Ipv6Addr::from_bits(bits).into()
+            };
+            SocketAddr::new(address, port)
+        };
         (end(self.low, (self.ports >> 16) as u16), end(self.high, self.ports as u16))
     }
 }
@@ -118,14 +122,10 @@ enum Window {
 pub struct Flow<S> {
     /// Links of its time-out list.
     pub links: Links,
-    /// Its two ends.
-    pub key: Key,
-    /// Hash of the key, to find it in the index without computing it anew.
-    pub hash: u64,
+    /// Hash of its two ends, to find it in the index without computing it anew.
+    pub hash: u32,
     /// Number, unique in this run.
     pub number: u64,
-    /// Whether the lower end of the key opened it.
-    pub client_is_low: bool,
     /// Who opened it.
     pub client: SocketAddr,
     /// Who was asked.
@@ -158,35 +158,31 @@ pub struct Flow<S> {
 }
 
 impl<S: Default> Flow<S> {
-    /// A conversation that begins with `segment`, sent by `sender`.
-    pub fn new(
-        (key, hash): (Key, u64),
-        number: u64,
-        segment: &Segment<'_>,
-        sender: Side,
-        sender_is_low: bool,
-    ) -> Self {
-        let opening =
-            if segment.has(flag::SYN) && sender == Side::Client { Opening::Asked } else { Opening::Unseen };
+    /// A conversation that begins with `segment`, sent by `sender`. Of a client's SYN its half is begun as well.
+    #[inline]
+    pub fn new(hash: u32, (number, now): (u64, Timestamp), segment: &Segment<'_>, sender: Side) -> Self {
+        let is_asked = segment.has(flag::SYN) && sender == Side::Client;
+        let mut from_client = Half::default();
+        if is_asked {
+            from_client.start(segment.sequence);
+        }
         let (client, server) = match sender {
             Side::Client => (segment.source, segment.destination),
             Side::Server => (segment.destination, segment.source),
         };
         Self {
             links: Links::default(),
-            key,
             hash,
             number,
-            client_is_low: sender_is_low == (sender == Side::Client),
             client,
             server,
-            from_client: Half::default(),
+            from_client,
             from_server: Half::default(),
-            phase: Phase::Opening,
-            opened: Timestamp::default(),
-            listed: Timestamp::default(),
-            last: Timestamp::default(),
-            opening,
+            phase: if segment.has(flag::SYN) { Phase::Opening } else { Phase::Open },
+            opened: now,
+            listed: now,
+            last: now,
+            opening: if is_asked { Opening::Asked } else { Opening::Unseen },
             window: Window::Open,
             handshake: false,
             only: Some(sender),
@@ -196,9 +192,15 @@ impl<S: Default> Flow<S> {
         }
     }
 
+    /// Whether it is the conversation of two ends, whichever of them opened it.
+    pub fn is_between(&self, (source, destination): (SocketAddr, SocketAddr)) -> bool {
+        (self.client == source && self.server == destination)
+            || (self.client == destination && self.server == source)
+    }
+
     /// Which end sent a segment.
-    pub const fn side(&self, sender_is_low: bool) -> Side {
-        if sender_is_low == self.client_is_low { Side::Client } else { Side::Server }
+    pub fn sender_of(&self, segment: &Segment<'_>) -> Side {
+        if segment.source == self.client { Side::Client } else { Side::Server }
     }
 
     /// What that side sends.

@@ -12,12 +12,14 @@ use std::net::{IpAddr, SocketAddr};
 use crate::model::contact::Surge;
 use crate::model::surge::{Reflector, SurgeKind};
 use crate::model::time::{MICROS_PER_SEC, Timestamp};
-use crate::surge::table::{Counts, Entry, Hit, Key};
+use crate::surge::table::{Counts, ENTRY_BYTES, Entry, Hit, Key};
 
-/// Victims and kinds counted at once by one worker: half a megabyte, and more hosts than a gateway has that are busy at once.
+/// Victims and kinds counted at once by one worker at most: more hosts than a gateway has that are busy at once.
 const VICTIMS_MAX: usize = 4_096;
-/// Sources and kinds counted at once by one worker: one megabyte. A source here has completed a handshake.
+/// Sources and kinds counted at once by one worker at most. A source here has completed a handshake.
 const SOURCES_MAX: usize = 8_192;
+/// With fewer counters nothing would be left to choose from when one must go.
+const ENTRIES_MIN: usize = 64;
 /// Packets of a kind to one victim in one second that are told. Far below what hurts a host (500 SYN/s where defences are weakest),
 /// and more than a busy site gets of the kinds that no honest client sends.
 const VICTIM_FLOOR: u64 = 100;
@@ -54,19 +56,46 @@ pub struct Surges {
     victims: Counts,
     sources: Counts,
     second: Option<i64>,
-}
-
-impl Default for Surges {
-    fn default() -> Self {
-        Self { victims: Counts::new(VICTIMS_MAX), sources: Counts::new(SOURCES_MAX), second: None }
-    }
+    /// When that second began.
+    begin: Timestamp,
 }
 
 impl Surges {
+    /// Uses up to `memory_bytes`, a third of it for victims.
+    pub fn new(memory_bytes: usize) -> Self {
+        let counts = |bytes: usize, entries_max: usize| {
+            Counts::new((bytes / ENTRY_BYTES).clamp(ENTRIES_MIN, entries_max))
+        };
+        Self {
+            victims: counts(memory_bytes / 3, VICTIMS_MAX),
+            sources: counts(memory_bytes / 3 * 2, SOURCES_MAX),
+            second: None,
+            begin: Timestamp::default(),
+        }
+    }
+
     /// Ends the seconds before `now`: gives what surged in them. Call it before anything is counted at that time.
-    pub fn turn(&mut self, now: Timestamp, mut surged: impl FnMut(Surge)) {
-        let second = now.secs();
-        let Some(ended) = self.second.replace(second).filter(|ended| *ended != second) else { return };
+    pub fn turn(&mut self, now: Timestamp, surged: impl FnMut(Surge)) {
+        if !self.is_in(now) {
+            self.turn_to(now.secs(), surged);
+        }
+    }
+
+    /// Whether a time lies in the second that is counted. Asked for each packet: without the division that tells which second it is.
+    pub fn is_in(&self, now: Timestamp) -> bool {
+        self.second.is_some() && (0..MICROS_PER_SEC).contains(&now.0.wrapping_sub(self.begin.0))
+    }
+
+    fn second_of(&self, now: Timestamp) -> i64 {
+        match self.second {
+            Some(second) if self.is_in(now) => second,
+            _ => now.secs(),
+        }
+    }
+
+    fn turn_to(&mut self, second: i64, mut surged: impl FnMut(Surge)) {
+        self.begin = begin_of(second);
+        let Some(ended) = self.second.replace(second) else { return };
         self.victims.ended(ended, |entry| {
             if let Some(surge) = of_victim(ended, entry) {
                 surged(surge);
@@ -90,12 +119,12 @@ impl Surges {
 
     /// Counts a packet that anybody can have sent: the address of `key` is the victim's.
     pub fn packet(&mut self, now: Timestamp, key: Key, hit: Hit) {
-        self.victims.hit(now.secs(), key, hit);
+        self.victims.hit(self.second_of(now), key, hit);
     }
 
     /// Counts what speaks for honest traffic of a victim: a handshake, a packet of its own.
     pub fn answered(&mut self, now: Timestamp, key: Key, bytes: u32) {
-        self.victims.complete(now.secs(), key, bytes);
+        self.victims.complete(self.second_of(now), key, bytes);
     }
 
     /// Counts a connection, request or hello of a source that a handshake proves.

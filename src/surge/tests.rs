@@ -37,7 +37,7 @@ fn play(surges: &mut Surges, seconds: &[&[(Key, Hit)]]) -> Vec<Surge> {
 fn a_forged_flood_is_one_surge_a_second_to_the_unit() {
     let flood: Vec<_> =
         (0..5_000).map(|number| (key(VICTIM, SurgeKind::Syn), hit(forged(number), 80))).collect();
-    let mut surges = Surges::default();
+    let mut surges = Surges::new(usize::MAX);
     let told = play(&mut surges, &[&flood, &flood, &flood]);
     assert_eq!(told.len(), 3);
     for (second, surge) in told.iter().enumerate() {
@@ -55,7 +55,7 @@ fn a_forged_flood_is_one_surge_a_second_to_the_unit() {
 
 #[test]
 fn it_is_remembered_that_a_second_was_flooded_until_its_syns_are_given_up() {
-    let mut surges = Surges::default();
+    let mut surges = Surges::new(usize::MAX);
     for number in 0..200 {
         surges.turn(Timestamp(0), |_| ());
         surges.packet(Timestamp(0), key(VICTIM, SurgeKind::Syn), hit(forged(number), 80));
@@ -72,8 +72,8 @@ fn it_is_remembered_that_a_second_was_flooded_until_its_syns_are_given_up() {
 fn below_the_floor_nothing_is_told_and_handshakes_explain_what_is_above() {
     let honest: Vec<_> =
         (0..50).map(|number| (key(VICTIM, SurgeKind::Syn), hit(forged(number), 443))).collect();
-    assert_eq!(play(&mut Surges::default(), &[&honest, &honest]), []);
-    let mut surges = Surges::default();
+    assert_eq!(play(&mut Surges::new(usize::MAX), &[&honest, &honest]), []);
+    let mut surges = Surges::new(usize::MAX);
     surges.turn(Timestamp(0), |_| ());
     for number in 0..500 {
         surges.packet(Timestamp(0), key(VICTIM, SurgeKind::Syn), hit(forged(number), 443));
@@ -104,14 +104,14 @@ fn a_fast_scan_is_no_flood_and_a_flood_of_many_ports_in_forged_names_is_no_scan(
         (of(5_000, 1, 20), 1),
         (of(5_000, 5_000, 1), 1),
     ] {
-        let mut surges = Surges::default();
+        let mut surges = Surges::new(usize::MAX);
         let seen = play(&mut surges, &[&scan]);
         assert_eq!(seen.len(), told, "{seen:?}");
         assert_eq!(surges.is_flooded(Timestamp(0), VICTIM, SurgeKind::Syn), told == 1);
     }
     let random: Vec<_> =
         (0..5_000).map(|number| (key(VICTIM, SurgeKind::Syn), hit(forged(number), number as u16))).collect();
-    let surged = play(&mut Surges::default(), &[&random]);
+    let surged = play(&mut Surges::new(usize::MAX), &[&random]);
     assert_eq!((surged.len(), surged[0].port), (1, 0), "it aims at no port");
 }
 
@@ -122,11 +122,11 @@ fn reflected_answers_are_told_at_their_victim_and_amplified_ones_at_their_reflec
         let server = |at: u32| Hit { peer: forged(at % servers), port: 4_444, bytes: 3_000 };
         (0..number).map(|at| (key(VICTIM, dns), server(at))).collect()
     };
-    let told = play(&mut Surges::default(), &[&answers(300, 900)]);
+    let told = play(&mut Surges::new(usize::MAX), &[&answers(300, 900)]);
     assert_eq!((told.len(), told[0].kind, told[0].victim, told[0].packets), (1, dns, VICTIM, 900));
-    assert_eq!(play(&mut Surges::default(), &[&answers(300, 90)]), [], "a resolver's client");
+    assert_eq!(play(&mut Surges::new(usize::MAX), &[&answers(300, 90)]), [], "a resolver's client");
     let queried = |answers: &[(Key, Hit)], query_bytes: u32| {
-        let mut surges = Surges::default();
+        let mut surges = Surges::new(usize::MAX);
         surges.turn(Timestamp(0), |_| ());
         for (key, hit) in answers {
             surges.packet(Timestamp(0), *key, *hit);
@@ -147,7 +147,7 @@ fn reflected_answers_are_told_at_their_victim_and_amplified_ones_at_their_reflec
 #[test]
 fn what_a_source_proved_is_told_with_its_name_and_held_conversations_while_they_are_held() {
     let server = SocketAddr::new(VICTIM, 80);
-    let mut surges = Surges::default();
+    let mut surges = Surges::new(usize::MAX);
     let mut told = Vec::new();
     let at = |second| Timestamp::from_parts(second, 0);
     surges.turn(at(0), |_| ());
@@ -175,7 +175,7 @@ fn what_a_source_proved_is_told_with_its_name_and_held_conversations_while_they_
 
 #[test]
 fn a_million_victims_take_no_more_room_and_the_flooded_one_stays() {
-    let mut surges = Surges::default();
+    let mut surges = Surges::new(usize::MAX);
     let mut told = Vec::new();
     for number in 0..1_000_000 {
         let now = Timestamp(i64::from(number));
@@ -198,7 +198,7 @@ proptest::proptest! {
         burst in 1_u32..200,
     ) {
         let mut model: HashMap<(i64, u32), u64> = HashMap::new();
-        let (mut surges, mut told) = (Surges::default(), HashMap::new());
+        let (mut surges, mut told) = (Surges::new(usize::MAX), HashMap::new());
         let mut now = Timestamp(0);
         let mut note = |surge: Surge| {
             let old = told.insert((surge.time.secs(), surge.victim), surge.packets);
