@@ -2,6 +2,7 @@ use super::*;
 use crate::config::Settings;
 use crate::handoff::{WhenFull, channel};
 use crate::model::contact::Act;
+use crate::model::grade::Grade;
 use crate::model::surge::SurgeKind;
 use crate::testing::{Script, raw};
 

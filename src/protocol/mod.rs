@@ -29,8 +29,6 @@ pub mod rdp;
 pub mod redis;
 pub mod request;
 pub mod sasl;
-#[cfg(test)]
-pub mod script;
 pub mod sip;
 pub mod smb;
 pub mod smtp;

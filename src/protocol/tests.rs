@@ -109,7 +109,7 @@ const OPENINGS: &[(&str, &[Line<'_>])] = &[
 fn each_opening_is_taken_by_its_own_protocol_however_it_is_cut() {
     for (app, dialogue) in OPENINGS {
         for piece in [1, 2, 5, usize::MAX] {
-            assert_eq!(script::play(dialogue, 4_711, piece).app, Some(*app), "{dialogue:?} by {piece}");
+            assert_eq!(played::talk(dialogue, 4_711, piece).app, Some(*app), "{dialogue:?} by {piece}");
         }
     }
 }

@@ -132,7 +132,7 @@ fn a_hello_spread_over_records_is_put_together() {
 #[test]
 fn a_name_that_is_none_is_judged_as_text() {
     let heard = play_all_ways(&[ask(record(22, &client_hello(b"${jndi:ldap://x/a}")))], 443);
-    assert_eq!(heard.texts, [("server_name".into(), "${jndi:ldap://x/a}".into())]);
+    assert_eq!(heard.texts, ["server_name=${jndi:ldap://x/a}"]);
 }
 
 #[test]
@@ -167,7 +167,7 @@ fn a_heartbeat_that_claims_more_than_it_holds_is_an_attack() {
     };
     let heard = before(&[1, 0x40, 0]);
     assert_eq!(heard.odd(), ["tls.heartbleed"]);
-    assert_eq!(heard.oddities[0].0 as usize, record(22, &client_hello(b"Www.Example.org")).len());
+    assert_eq!(heard.offsets[0] as usize, record(22, &client_hello(b"Www.Example.org")).len());
     assert!(before(&[&[1, 0, 4][..], b"ping", &[0; 16]].concat()).odd().is_empty());
 }
 
