@@ -8,6 +8,7 @@ pub mod contacts;
 pub mod datagrams;
 pub mod detector_cell;
 mod slow;
+mod unmet;
 mod waitlist;
 
 use std::collections::{HashMap, VecDeque};
@@ -92,6 +93,8 @@ pub struct Path {
     skew_micros: i64,
     /// Conversations whose request may be slow, with the time to look at them, earliest first.
     slow: slow::Watch,
+    /// How much was told of what clients did not get.
+    unmet: unmet::Pace,
     /// Conversations that ended since the last progress, by the server's endpoint.
     served: HashMap<SocketAddr, [u64; Reading::ALL.len()], ahash::RandomState>,
     /// When each conversation with an awaited reply is due, earliest first.
@@ -126,6 +129,7 @@ impl Inspector {
             outbox,
             counters: Counters::default(),
             slow: slow::Watch::new(),
+            unmet: unmet::Pace::default(),
             served: HashMap::default(),
             contacts: Contacts::default(),
             skew_micros: 0,

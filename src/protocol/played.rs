@@ -7,7 +7,7 @@ use crate::model::marks::{Mark, MarkKind};
 use crate::model::progress::Counter;
 use crate::model::stream::{Chunk, Side};
 use crate::model::time::Timestamp;
-use crate::protocol::found::{At, Login, Oddity};
+use crate::protocol::found::{Answered, At, Login, Oddity, Unmet};
 use crate::protocol::request::Request;
 use crate::protocol::{Conversation, Parser, Reply, RequestMeta, Sink};
 
@@ -49,6 +49,10 @@ pub struct Heard {
     pub inferred: Vec<bool>,
     /// Id and excerpt.
     pub oddities: Vec<(&'static str, String)>,
+    /// What each oddity's answer said, where that was told.
+    pub answers: Vec<Answered>,
+    /// Names that were not there; of handshakes whether they were taken up.
+    pub unmet: Vec<String>,
     /// `field=text`.
     pub texts: Vec<String>,
     /// The marks.
@@ -108,6 +112,17 @@ impl Sink for Heard {
         assert!(at.frames > 0 || at.app.is_empty());
         self.oddities.push((oddity.id, lossy(excerpt)));
         self.offsets.push(at.offset);
+    }
+    fn answered(&mut self, at: &At, oddity: &'static Oddity, excerpt: &[u8], answered: Answered) {
+        self.oddity(at, oddity, excerpt);
+        self.answers.push(answered);
+    }
+    fn unmet(&mut self, at: &At, unmet: Unmet<'_>) {
+        assert!(at.frames > 0 || at.app.is_empty());
+        self.unmet.push(match unmet {
+            Unmet::Handshake { taken_up } => if taken_up { "taken up" } else { "refused" }.to_owned(),
+            Unmet::Name(name) => lossy(name),
+        });
     }
     fn text(&mut self, at: &At, field: &'static str, text: &[u8]) {
         self.texts.push(format!("{field}={}", lossy(text)));

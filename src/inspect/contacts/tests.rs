@@ -26,7 +26,7 @@ impl Told {
     fn fates(&self) -> Vec<Touched> {
         let touched = self.contacts.iter().map(|contact| match contact.act {
             Act::Touched(touched) => touched,
-            Act::Login(_) => panic!("nobody logged in"),
+            Act::Login(_) | Act::Unmet(_) => panic!("nobody said anything"),
         });
         touched.collect()
     }
