@@ -108,6 +108,7 @@ pub const PROTOCOLS: &[ProtocolRow] = &[
     imap::ROW,
     telnet::ROW,
     redis::ROW,
+    memcached::stream::ROW,
     sip::ROW,
     probe::ROW,
 ];

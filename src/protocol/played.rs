@@ -247,6 +247,7 @@ pub const OPENINGS: &[(&str, &[u8], &[u8])] = &[
     ("sip", b"OPTIONS sip:100@203.0.113.10 SIP/2.0\r\n", b""),
     ("mysql", b"", b"\x4a\x00\x00\x00\x0a8.0.36\x00\x08\x00\x00\x00abcdefgh\x00\xff\xf7\xff\x02\x00\xff\xdf\x15\0\0\0\0\0\0\0\0\0\0abcdefghijkl\x00caching_sha2_password\x00"),
     ("postgresql", b"\x00\x00\x00\x08\x04\xd2\x16\x2f", b""),
+    ("memcached", b"get key\r\n", b"VALUE key 0 1\r\na\r\nEND\r\n"),
     ("rdp", b"\x03\x00\x00\x13\x0e\xe0\x00\x00\x00\x00\x00\x01\x00\x08\x00\x03\x00\x00\x00", b""),
     ("smb", b"\x00\x00\x00\x2f\xffSMB\x72\x00\x00\x00\x00\x18\x01\x28", b""),
 ];
