@@ -213,7 +213,7 @@ fn attempt(row: &FloodRow, second: &Second, average: f64) -> Box<crate::model::a
     };
     let mut attempt = act::attempt(&contact, second.kind.class(), &reason);
     attempt.opens_session = false;
-    attempt.outcome = Outcome::Attempted;
+    (attempt.outcome, attempt.inferred) = (Outcome::Attempted, second.kind.is_inferred());
     attempt
 }
 
