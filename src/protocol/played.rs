@@ -1,7 +1,5 @@
 //! Dialogues played to parsers in unit tests: whole and cut in every way, with what came of them. Compiled for tests only.
 
-#![expect(clippy::missing_panics_doc, reason = "a test's helper panics where the test fails")]
-
 use crate::model::class::Class;
 use crate::model::marks::{Mark, MarkKind};
 use crate::model::progress::Counter;

@@ -255,12 +255,11 @@ impl Dns {
         let taken = bytes.get(..wanted.min(bytes.len())).unwrap_or_default();
         self.held.extend_from_slice(taken);
         if self.held.len() == kept + 2 {
-            if let Read::Query(query) = read(self.held.get(2..).unwrap_or_default()) {
-                if let Some(transfer) = judge(&self.begin, &query, Over::Stream, sink)
-                    && let Some(before) = self.transfer.replace(transfer)
-                {
-                    before.tell(Outcome::Attempted, sink);
-                }
+            if let Read::Query(query) = read(self.held.get(2..).unwrap_or_default())
+                && let Some(transfer) = judge(&self.begin, &query, Over::Stream, sink)
+                && let Some(before) = self.transfer.replace(transfer)
+            {
+                before.tell(Outcome::Attempted, sink);
             }
             self.passed_over = length - kept;
             self.held.clear();
