@@ -3,9 +3,12 @@
 //! Owns one worker's flow table, its buffers and the attempts whose reply is awaited. No clock, no file, no log.
 
 mod attempts;
+mod consumer;
 pub mod contacts;
 pub mod datagrams;
+pub mod detector_cell;
 mod slow;
+mod unmet;
 mod waitlist;
 
 use std::collections::{HashMap, VecDeque};
@@ -14,28 +17,26 @@ use std::sync::Arc;
 
 use crate::capture::{Lost, Sink};
 use crate::decode::icmp::{Message, Quoted};
-use crate::decode::transport::Segment;
 use crate::decode::tunnel::DEPTH_MAX;
 use crate::decode::{self, Payload, link, transport};
 use crate::detect::{Detector, Scratch};
 use crate::handoff::{Outbox, Record};
-use crate::inspect::attempts::{Awaited, Held, Judge};
+use crate::inspect::attempts::{Awaited, Held};
 use crate::inspect::contacts::Contacts;
-use crate::model::attempt::{Attempt, AttemptId, Transport};
-use crate::model::contact::{Contact, Touched};
+use crate::inspect::detector_cell::DetectorCell;
+use crate::model::attempt::{AttemptId, Transport};
+use crate::model::contact::Contact;
 use crate::model::frame::Frame;
-use crate::model::grade::Grade;
 use crate::model::marks::Marks;
 use crate::model::memory::Share;
 use crate::model::progress::{Counter, Counters, Progress, Reading};
-use crate::model::stream::{Chunk, Side};
 use crate::model::surge::SurgeKind;
 use crate::model::time::{Hour, MICROS_PER_SEC, Timestamp};
-use crate::protocol::{self, Conversation};
+use crate::protocol::Conversation;
 use crate::stream::datagrams::{Datagrams, SLOT_BYTES};
 use crate::stream::fragments::Fragments;
 use crate::stream::table::{self, FLOW_BYTES, Table};
-use crate::stream::{Consumer, FlowRef, Stall, View};
+use crate::stream::{FlowRef, View};
 
 /// An attempt is handed on so long after its request, reply or not.
 pub const REPLY_TIMEOUT_MICROS: i64 = 30 * MICROS_PER_SEC;
@@ -60,27 +61,6 @@ pub struct FlowState {
     begun: Option<slow::Begun>,
     /// How its client holds it open, where it does.
     held_by: Option<SurgeKind>,
-}
-
-/// A detector that can be replaced while workers run: each looks for a new one when it tells its progress.
-#[derive(Debug)]
-pub struct DetectorCell(std::sync::RwLock<Arc<Detector>>);
-
-impl DetectorCell {
-    /// Holds a detector.
-    pub const fn new(detector: Arc<Detector>) -> Self {
-        Self(std::sync::RwLock::new(detector))
-    }
-
-    /// The one in use.
-    pub fn current(&self) -> Arc<Detector> {
-        self.0.read().unwrap_or_else(std::sync::PoisonError::into_inner).clone()
-    }
-
-    /// Puts another in its place.
-    pub fn replace(&self, detector: Arc<Detector>) {
-        *self.0.write().unwrap_or_else(std::sync::PoisonError::into_inner) = detector;
-    }
 }
 
 /// One worker's way of a frame from bytes to records.
@@ -114,6 +94,8 @@ pub struct Path {
     skew_micros: i64,
     /// Conversations whose request may be slow, with the time to look at them, earliest first.
     slow: slow::Watch,
+    /// How much was told of what clients did not get.
+    unmet: unmet::Pace,
     /// Conversations that ended since the last progress, by the server's endpoint.
     served: HashMap<SocketAddr, [u64; Reading::ALL.len()], ahash::RandomState>,
     /// When each conversation with an awaited reply is due, earliest first.
@@ -160,6 +142,7 @@ impl Inspector {
             outbox,
             counters: Counters::default(),
             slow: slow::Watch::new(limits.waiting_max_bytes / 2),
+            unmet: unmet::Pace::default(),
             served: HashMap::default(),
             contacts: Contacts::new(limits.floods_max_bytes, limits.waiting_max_bytes / 2),
             skew_micros: 0,
@@ -437,86 +420,6 @@ impl Path {
         if self.outbox.send(record).is_err() {
             self.counters.count(lost);
         }
-    }
-
-    /// Runs `act` with a judge of this conversation's requests, then hands on what is ready.
-    fn with_judge(
-        &mut self,
-        view: &View,
-        state: &mut FlowState,
-        act: impl FnOnce(&mut Conversation, &mut Judge<'_>),
-    ) {
-        let FlowState { conversation, awaited, attacked, marks, .. } = state;
-        let mut judge = Judge { path: self, view, awaited, attacked, marks };
-        act(conversation, &mut judge);
-    }
-}
-
-impl Consumer for Path {
-    type State = FlowState;
-
-    fn touched(&mut self, view: &View, _: &mut FlowState, how: Touched) {
-        self.opened(view, how);
-    }
-
-    fn stray(&mut self, now: Timestamp, segment: &Segment<'_>) {
-        self.stray_segment(now, segment);
-    }
-
-    fn stalled(&mut self, view: &View, state: &mut FlowState, stall: Stall) {
-        match stall {
-            Stall::Begins => self.holds(view, state, SurgeKind::SlowRead),
-            Stall::Ends => self.goes_on(view, state),
-        }
-    }
-
-    fn sender_of(&self, bytes: &[u8]) -> Option<Side> {
-        protocol::sender_of(bytes)
-    }
-
-    fn data(&mut self, view: &View, state: &mut FlowState, from: Side, chunk: Chunk<'_>) {
-        self.with_judge(view, state, |conversation, judge| {
-            conversation.data(from, &chunk, view.server.port(), judge);
-        });
-        if from == Side::Client {
-            self.pace(view, state, chunk.bytes.len());
-        }
-        if view.grade >= Grade::E2 && !state.awaited.is_empty() {
-            self.release(view, state, |awaited| awaited.replied);
-        }
-    }
-
-    fn gap(&mut self, view: &View, state: &mut FlowState, from: Side, missing: u64) {
-        self.with_judge(view, state, |conversation, judge| conversation.gap(from, missing, judge));
-    }
-
-    fn acknowledged(&mut self, view: &View, state: &mut FlowState) {
-        // The reply's head tells the outcome, its acknowledgement by the client the grade.
-        if view.grade >= Grade::E2 && !state.awaited.is_empty() {
-            self.release(view, state, |awaited| awaited.replied);
-        }
-    }
-
-    fn closed(&mut self, view: &View, state: &mut FlowState, from: Side) {
-        self.with_judge(view, state, |conversation, judge| conversation.closed(from, judge));
-    }
-
-    fn ended(&mut self, view: &View, state: &mut FlowState) {
-        self.with_judge(view, state, |conversation, judge| {
-            conversation.closed(Side::Client, judge);
-            conversation.closed(Side::Server, judge);
-        });
-        self.release(view, state, |_| true);
-        if view.grade >= Grade::E1
-            && let Some(reading) = state.conversation.reading()
-        {
-            self.serve(view.server, reading);
-        }
-        self.goes_on(view, state);
-    }
-
-    fn held(state: &FlowState) -> usize {
-        state.conversation.held() + state.awaited.len() * size_of::<Attempt>() + state.marks.held()
     }
 }
 

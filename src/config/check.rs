@@ -149,6 +149,10 @@ fn sites(settings: &Settings, found: &mut Found) {
             found
                 .add(&format!("detect.exception[{at}].site"), format!("{site:?}: no [[site]] has that name"));
         }
+        if exception.client.is_some() && (exception.path.is_some() || exception.parameter.is_some()) {
+            let why = "it is for messages outside HTTP, which have no path and no parameter";
+            found.add(&format!("detect.exception[{at}].client"), why.to_owned());
+        }
     }
 }
 
@@ -198,6 +202,9 @@ fn scan(scan: &Scan, found: &mut Found) {
         ("stealth", scan.stealth.window_secs, scan.stealth.targets_min, 2),
         ("udp", scan.udp.window_secs, scan.udp.targets_min, 2),
         ("icmp_sweep", scan.icmp_sweep.window_secs, scan.icmp_sweep.targets_min, 2),
+        ("tls_names", scan.tls_names.window_secs, scan.tls_names.targets_min, 2),
+        ("tls_handshakes", scan.tls_handshakes.window_secs, scan.tls_handshakes.targets_min, 2),
+        ("dns_names", scan.dns_names.window_secs, scan.dns_names.targets_min, 2),
     ] {
         found.range(&format!("scan.{name}.window_secs"), window, 1, WINDOW_MAX_SECS);
         found.range(&format!("scan.{name}.targets_min"), targets, least, ACTS_MAX);

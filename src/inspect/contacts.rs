@@ -19,6 +19,7 @@ use crate::inspect::{FlowState, Path};
 use crate::model::attempt::{AttemptId, Transport};
 use crate::model::contact::{Act, Contact, Touched};
 use crate::model::grade::Grade;
+use crate::model::marks::Marks;
 use crate::model::progress::Counter;
 use crate::model::surge::{Reflector, SurgeKind};
 use crate::model::time::Timestamp;
@@ -292,6 +293,7 @@ impl Path {
             frames: act.frames,
             act: Act::Touched(how),
             http: None,
+            marks: Marks::default(),
         };
         self.send(Record::Contact(contact), Counter::ContactDrops);
     }

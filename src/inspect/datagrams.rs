@@ -8,7 +8,7 @@ use crate::decode::transport::Datagram;
 use crate::detect::Verdict;
 use crate::handoff::Record;
 use crate::inspect::Path;
-use crate::inspect::attempts::{ACCOUNTS, Held, endpoints, first_word, readable};
+use crate::inspect::attempts::{Held, account, endpoints, first_word, readable};
 use crate::model::attempt::{Attempt, AttemptId, Judgement, Outcome, Transport};
 use crate::model::contact::{Act, Contact, Login, Touched};
 use crate::model::grade::Grade;
@@ -18,7 +18,7 @@ use crate::model::stream::Side;
 use crate::model::surge::SurgeKind;
 use crate::model::time::Timestamp;
 use crate::protocol::datagram::{self, DatagramRow, Message, PROVEN};
-use crate::protocol::found::{self, At, Oddity};
+use crate::protocol::found::{self, Answered, At, Oddity, Unmet};
 use crate::protocol::request::Request;
 use crate::protocol::{Reply, RequestMeta, Sink, UNKNOWN};
 use crate::stream::datagrams::{Exchange, Listener};
@@ -191,11 +191,10 @@ impl Sink for DatagramJudge<'_> {
     }
 
     fn login(&mut self, at: &At, login: &found::Login<'_>) {
-        let account = login.account.filter(|name| !name.is_empty());
         let act = Act::Login(Login {
             class: login.class,
             accepted: login.accepted,
-            account: account.map(|name| ACCOUNTS.hash_one(name)),
+            account: login.account.and_then(account),
             inferred: login.inferred,
         });
         let contact = self.contact(at, act);
@@ -203,14 +202,30 @@ impl Sink for DatagramJudge<'_> {
     }
 
     fn oddity(&mut self, at: &At, oddity: &'static Oddity, excerpt: &[u8]) {
-        let verdict = self.path.detector.judge_oddity(at.app, oddity, excerpt);
-        self.judged(at, verdict);
+        self.answered(at, oddity, excerpt, Answered::default());
+    }
+
+    fn answered(&mut self, at: &At, oddity: &'static Oddity, excerpt: &[u8], answered: Answered) {
+        let ends = (self.exchange.client, self.exchange.server);
+        let verdict = self.path.detector.judge_oddity(at.app, oddity, excerpt, ends);
+        self.judged(at, verdict, answered);
+    }
+
+    fn unmet(&mut self, at: &At, unmet: Unmet<'_>) {
+        // An answer to a question that was not seen may be to one that was never asked.
+        if self.exchange.asked.datagrams == 0 {
+            return;
+        }
+        if let Some(unmet) = self.path.unmet(self.exchange.now, unmet, &self.marks) {
+            let contact = self.contact(at, Act::Unmet(unmet));
+            self.held.push(Held::Contact(contact, 1));
+        }
     }
 
     fn text(&mut self, at: &At, field: &'static str, text: &[u8]) {
         let Path { detector, scratch, .. } = &mut *self.path;
         let verdict = detector.judge_text(at.app, (field, text), self.exchange.server, scratch);
-        self.judged(at, verdict);
+        self.judged(at, verdict, Answered::default());
     }
 
     fn mark(&mut self, mark: Mark<'_>) {
@@ -223,10 +238,11 @@ impl<'a> DatagramJudge<'a> {
         Self { path, exchange, heard, held: Vec::new(), marks: Marks::default() }
     }
 
-    fn judged(&mut self, at: &At, verdict: Verdict) {
+    fn judged(&mut self, at: &At, verdict: Verdict, answered: Answered) {
         let counter = match verdict {
             Verdict::Attack(judgement) => {
-                let attempt = self.attempt(at, judgement);
+                let mut attempt = self.attempt(at, judgement);
+                (attempt.outcome, attempt.inferred) = (answered.outcome, answered.inferred);
                 self.held.push(Held::Attempt(attempt));
                 Counter::MessagesAttack
             }
@@ -265,6 +281,7 @@ impl<'a> DatagramJudge<'a> {
         let id = match act {
             Act::Touched(_) => self.identity(b"contact", first, 0),
             Act::Login(_) => self.identity(b"login", last.0, repeats),
+            Act::Unmet(_) => self.identity(b"unmet", last.0, repeats),
         };
         Contact {
             id,
@@ -278,6 +295,7 @@ impl<'a> DatagramJudge<'a> {
             frames: at.frames.max(1),
             act,
             http: None,
+            marks: Marks::default(),
         }
     }
 
@@ -307,7 +325,7 @@ impl<'a> DatagramJudge<'a> {
                 // Requests present credentials over TCP alone.
                 Held::Credential(_) => {}
                 Held::Contact(contact, _) => {
-                    let contact = Contact { grade: heard.grade(), ..contact };
+                    let contact = Contact { grade: heard.grade(), marks: marks.clone(), ..contact };
                     path.send(Record::Contact(contact), Counter::ContactDrops);
                 }
             }
@@ -326,7 +344,8 @@ mod tests {
     use crate::config::Settings;
     use crate::detect::Detector;
     use crate::handoff::{Outbox, Parcel, WhenFull, channel};
-    use crate::inspect::{DetectorCell, Inspector, limits};
+    use crate::inspect::detector_cell::DetectorCell;
+    use crate::inspect::{Inspector, limits};
     use crate::model::class::Class;
     use crate::model::frame::{Frame, Link};
     use crate::model::progress::Counters;

@@ -1,7 +1,8 @@
 use super::*;
 use crate::config::Settings;
 use crate::handoff::{WhenFull, channel};
-use crate::model::contact::Act;
+use crate::model::contact::{Act, NameHash};
+use crate::model::grade::Grade;
 use crate::model::surge::SurgeKind;
 use crate::testing::{Script, raw};
 
@@ -29,7 +30,7 @@ fn records_of<'p>(packets: impl Iterator<Item = (i64, &'p [u8])>) -> Vec<Record>
 }
 
 /// Fate, account hash, host and grade of every login.
-fn logins(packets: &[Vec<u8>]) -> Vec<(bool, Option<u64>, Option<String>, Grade)> {
+fn logins(packets: &[Vec<u8>]) -> Vec<(bool, Option<NameHash>, Option<String>, Grade)> {
     records(packets)
         .into_iter()
         .filter_map(|record| match record {

@@ -148,6 +148,11 @@ impl SurgeKind {
         }
     }
 
+    /// Whether it is judged by how encrypted conversations begin, not by what is read in them.
+    pub const fn is_inferred(self) -> bool {
+        matches!(self, Self::Tls)
+    }
+
     /// Whether it counts conversations that are held open, not packets that came.
     pub const fn is_held(self) -> bool {
         matches!(self, Self::SlowBody | Self::SlowHeader | Self::SlowRead)

@@ -6,7 +6,8 @@ use crate::capture::Sink;
 use crate::config::Settings;
 use crate::detect::Detector;
 use crate::handoff::{Outbox, WhenFull, channel};
-use crate::inspect::{DetectorCell, Inspector, limits};
+use crate::inspect::detector_cell::DetectorCell;
+use crate::inspect::{Inspector, limits};
 use crate::model::contact::Surge;
 use crate::model::progress::Counters;
 use crate::testing::{CLIENT, SERVER, Script, icmp, quoting, raw, tcp, udp};
@@ -25,7 +26,7 @@ impl Told {
     fn fates(&self) -> Vec<Touched> {
         let touched = self.contacts.iter().map(|contact| match contact.act {
             Act::Touched(touched) => touched,
-            Act::Login(_) => panic!("nobody logged in"),
+            Act::Login(_) | Act::Unmet(_) => panic!("nobody said anything"),
         });
         touched.collect()
     }

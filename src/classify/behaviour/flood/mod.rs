@@ -18,6 +18,7 @@ use crate::config::flood::Flood as Settings;
 use crate::model::attempt::{AttemptId, Outcome};
 use crate::model::contact::{Act, Contact, Surge, Touched};
 use crate::model::grade::Grade;
+use crate::model::marks::Marks;
 use crate::model::place::SourceKey;
 use crate::model::surge::SurgeKind;
 use crate::model::time::{MICROS_PER_DAY, MICROS_PER_SEC, Timestamp};
@@ -208,10 +209,11 @@ fn attempt(row: &FloodRow, second: &Second, average: f64) -> Box<crate::model::a
         frames: 1,
         act: Act::Touched(Touched::Silent),
         http: None,
+        marks: Marks::default(),
     };
     let mut attempt = act::attempt(&contact, second.kind.class(), &reason);
     attempt.opens_session = false;
-    attempt.outcome = Outcome::Attempted;
+    (attempt.outcome, attempt.inferred) = (Outcome::Attempted, second.kind.is_inferred());
     attempt
 }
 
