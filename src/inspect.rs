@@ -287,15 +287,20 @@ impl Sink for Inspector {
         self.counters.add(Counter::BytesReceived, u64::from(frame.length));
         let decoded = decode::decode(frame);
         self.counters.count(decoded.outcome);
+        let mut tunnel = decoded.tunnel;
         self.path.meter(now, &decoded.payload, frame.length);
         let payload = match decoded.payload {
             Payload::Fragment(fragment) => self
                 .fragments
                 .add(now, &fragment, &mut self.counters)
                 .and_then(|packet| transport::decode(&packet, DEPTH_MAX).ok())
-                .map_or(Payload::Other, |whole| whole.payload),
+                .map_or(Payload::Other, |whole| {
+                    tunnel = tunnel.or(whole.tunnel);
+                    whole.payload
+                }),
             whole => whole,
         };
+        let payload = self.path.weighed(payload, tunnel);
         if matches!(decoded.payload, Payload::Fragment(_)) {
             self.path.meter(now, &payload, frame.length);
         }

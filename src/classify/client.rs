@@ -58,10 +58,12 @@ impl Proxies {
             return (peer, measured);
         }
         let list = http.and_then(|http| http.forwarded.as_deref()).unwrap_or_default();
-        let found = self.follow(peer, http, list);
+        let (client, grade) = self.follow(peer, http, list);
+        // Anybody can send a packet in the proxy's name: what it says is worth no more than the proof that it is the proxy's.
+        let found = (client, if (measured, grade) == (Grade::E0, Grade::E3) { Grade::E0 } else { grade });
         match http.and_then(|http| http.forwarded_too.as_deref()) {
             // Which of the two the proxy wrote is not known: they must name the same client.
-            Some(other) if self.follow(peer, http, other) != found => (peer, Grade::X),
+            Some(other) if self.follow(peer, http, other).0 != client => (peer, Grade::X),
             _ => found,
         }
     }

@@ -44,6 +44,11 @@ pub fn warnings(settings: &Settings) -> Vec<String> {
             warnings.push(format!("{key} holds a whole address family: anybody can name any origin"));
         }
     }
+    if settings.capture.trusted_tunnels.iter().any(|network| network.0.prefix_len() == 0) {
+        warnings.push(
+            "capture.trusted_tunnels holds a whole address family: anybody can forge any conversation".to_owned(),
+        );
+    }
     if settings.capture.snaplen < 1_514 {
         warnings.push(format!(
             "capture.snaplen = {} cuts ordinary frames: requests will be judged on a part",

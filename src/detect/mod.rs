@@ -16,7 +16,7 @@ pub mod split;
 pub mod value;
 pub mod views;
 
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -25,6 +25,7 @@ use sha2::{Digest, Sha256};
 
 use crate::config::Settings;
 use crate::config::detect::Detect;
+use crate::config::origin::Network;
 use crate::detect::clean::Clean;
 use crate::detect::exception::Exceptions;
 use crate::detect::fields::Fields;
@@ -120,6 +121,8 @@ pub struct Detector {
     /// Header fields in which proxies of the operator's name clients. Noted with an attempt, never judged: they are here so
     /// that they change together with everything else that a worker goes by.
     naming_headers: Vec<Arc<str>>,
+    /// Senders of tunnels whose inside is believed; here for the same reason.
+    trusted_tunnels: Vec<Network>,
     /// Number of this set in this process.
     generation: u64,
 }
@@ -134,6 +137,7 @@ impl Detector {
             disabled: settings.detect.disable.clone(),
             exceptions: Exceptions::new(&settings.detect.exception, &settings.site),
             naming_headers: settings.origin.naming_headers().into_iter().map(Arc::from).collect(),
+            trusted_tunnels: settings.capture.trusted_tunnels.clone(),
             threshold: settings.detect.sensitivity.threshold(),
             generation: GENERATIONS.fetch_add(1, Ordering::Relaxed),
         };
@@ -151,6 +155,11 @@ impl Detector {
     /// Header fields to note with an attempt, in lower case.
     pub fn naming_headers(&self) -> &[Arc<str>] {
         &self.naming_headers
+    }
+
+    /// Whether what a tunnel of this sender carries is believed.
+    pub fn trusts_tunnel(&self, sender: IpAddr) -> bool {
+        self.trusted_tunnels.iter().any(|network| network.0.contains(&sender))
     }
 
     /// Judges a request that was sent to `server`.

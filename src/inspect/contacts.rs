@@ -151,6 +151,16 @@ impl Path {
         });
     }
 
+    /// Marks what came in a tunnel that is not known.
+    pub fn weighed<'a>(&self, payload: Payload<'a>, tunnel: Option<IpAddr>) -> Payload<'a> {
+        let forgeable = tunnel.is_some_and(|sender| !self.detector.trusts_tunnel(sender));
+        match payload {
+            Payload::Tcp(segment) if forgeable => Payload::Tcp(Segment { forgeable, ..segment }),
+            Payload::Udp(datagram) if forgeable => Payload::Udp(Datagram { forgeable, ..datagram }),
+            other => other,
+        }
+    }
+
     /// Counts a frame before it goes its way.
     pub fn meter(&mut self, now: Timestamp, payload: &Payload<'_>, bytes: u32) {
         self.turn(now);

@@ -8,7 +8,7 @@ use crate::decode::transport::Datagram;
 use crate::detect::Verdict;
 use crate::handoff::Record;
 use crate::inspect::Path;
-use crate::inspect::attempts::{ACCOUNTS, Held, endpoints, first_word, readable};
+use crate::inspect::attempts::{ACCOUNTS, FORGEABLE, Held, endpoints, first_word, readable};
 use crate::model::attempt::{Attempt, AttemptId, Judgement, Outcome, Transport};
 use crate::model::contact::{Act, Contact, Login, Touched};
 use crate::model::grade::Grade;
@@ -284,6 +284,9 @@ impl<'a> DatagramJudge<'a> {
     /// Identity (contract §3): the 5-tuple, the packet's identification, what its payload is.
     fn identity(&self, what: &[u8], content: Content, repeats: u32) -> AttemptId {
         let mut hash = endpoints(self.exchange.client, self.exchange.server, Transport::Udp);
+        if self.exchange.forgeable {
+            hash.update(FORGEABLE);
+        }
         hash.update(content.identification.to_be_bytes());
         hash.update(content.fingerprint.to_be_bytes());
         hash.update(repeats.to_be_bytes());
@@ -297,17 +300,18 @@ impl<'a> DatagramJudge<'a> {
 
     /// Hands on what the datagram told, with what its conversation proves by now.
     fn hand_on(self) {
-        let Self { path, heard, held, marks, .. } = self;
+        let Self { path, exchange, heard, held, marks } = self;
+        let grade = if exchange.forgeable { Grade::E0 } else { heard.grade() };
         for record in held {
             match record {
                 Held::Attempt(mut attempt) => {
-                    (attempt.grade, attempt.marks) = (heard.grade(), marks.clone());
+                    (attempt.grade, attempt.marks) = (grade, marks.clone());
                     path.send(Record::Attempt(attempt), Counter::ChannelDrops);
                 }
                 // Requests present credentials over TCP alone.
                 Held::Credential(_) => {}
                 Held::Contact(contact, _) => {
-                    let contact = Contact { grade: heard.grade(), ..contact };
+                    let contact = Contact { grade, ..contact };
                     path.send(Record::Contact(contact), Counter::ContactDrops);
                 }
             }
