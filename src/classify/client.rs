@@ -140,6 +140,18 @@ mod tests {
     }
 
     #[test]
+    fn what_is_forged_in_a_proxys_name_names_nobody_for_sure() {
+        let settings = toml::from_str("trusted_proxies = [\"203.0.113.1\"]").unwrap();
+        let http = HttpFields { forwarded: Some("8.8.8.8".into()), ..HttpFields::default() };
+        let ask = |http, measured| {
+            Proxies::new(&settings).attribute("203.0.113.1".parse().unwrap(), http, measured).1
+        };
+        assert_eq!(ask(Some(&http), Grade::E1), Grade::E3);
+        assert_eq!(ask(Some(&http), Grade::E0), Grade::E0);
+        assert_eq!(ask(None, Grade::E0), Grade::X);
+    }
+
+    #[test]
     fn a_naming_proxy_is_believed_in_its_own_field_and_nowhere_else() {
         let cases = [
             (None, Some("8.8.8.8"), "104.16.0.1", "8.8.8.8", Grade::E3),

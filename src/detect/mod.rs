@@ -40,6 +40,8 @@ use crate::protocol::request::Request;
 
 /// Folder of the operator's rule files; it need not exist.
 const RULES_FOLDER: &str = "/etc/gatewatch/rules";
+/// Field of the header that names a client's program.
+const AGENT: &[u8] = b"user-agent";
 /// Beginning and end of a long value that are judged, so that padding does not hide a payload.
 const VALUE_HEAD_BYTES: usize = 6 << 10;
 const VALUE_TAIL_BYTES: usize = 2 << 10;
@@ -123,6 +125,8 @@ pub struct Detector {
     naming_headers: Vec<Arc<str>>,
     /// Senders of tunnels whose inside is believed; here for the same reason.
     trusted_tunnels: Vec<Network>,
+    /// Proxies of the operator; here for the same reason.
+    proxies: Vec<Network>,
     /// Number of this set in this process.
     generation: u64,
 }
@@ -138,6 +142,7 @@ impl Detector {
             exceptions: Exceptions::new(&settings.detect.exception, &settings.site),
             naming_headers: settings.origin.naming_headers().into_iter().map(Arc::from).collect(),
             trusted_tunnels: settings.capture.trusted_tunnels.clone(),
+            proxies: settings.origin.proxies(),
             threshold: settings.detect.sensitivity.threshold(),
             generation: GENERATIONS.fetch_add(1, Ordering::Relaxed),
         };
@@ -162,6 +167,11 @@ impl Detector {
         self.trusted_tunnels.iter().any(|network| network.0.contains(&sender))
     }
 
+    /// Whether it is a trusted proxy, behind which many clients stand.
+    pub fn is_proxy(&self, peer: IpAddr) -> bool {
+        self.proxies.iter().any(|network| network.0.contains(&peer))
+    }
+
     /// Judges a request that was sent to `server`.
     pub fn judge(&self, request: &Request<'_>, server: SocketAddr, scratch: &mut Scratch) -> Verdict {
         let Scratch { views, clean, candidates, found } = scratch;
@@ -184,6 +194,7 @@ impl Detector {
             }
         });
         self.judge_form(request, &fields, found);
+        name_guess(request, found);
         if found.is_empty() {
             return Verdict::Clean;
         }
@@ -316,6 +327,17 @@ impl Detector {
     /// Hash of the whole set (rules, weights, engine): a change is a break in the series.
     pub fn set_hash(&self) -> &str {
         &self.set_hash
+    }
+}
+
+/// A request whose only fault is that its program is an attack tool, and that presents a credential, is a guess: the tool asks for
+/// the form as well, and only the guesses must count as guesses.
+fn name_guess(request: &Request<'_>, found: &mut [Found]) {
+    let by_agent = |found: &Found| found.class == Class::WebScan && found.is_at(ValueKind::Header, AGENT);
+    if !found.is_empty() && found.iter().all(by_agent) && login::credential(request).is_some() {
+        for finding in found {
+            finding.class = Class::AuthWeb;
+        }
     }
 }
 

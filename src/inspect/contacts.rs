@@ -24,6 +24,7 @@ use crate::model::surge::{Reflector, SurgeKind};
 use crate::model::time::Timestamp;
 use crate::protocol::datagram::is_answer;
 use crate::stream::View;
+use crate::stream::datagrams::Exchange;
 use crate::stream::flow::{ANSWER_MICROS, Key};
 use crate::surge::Surges;
 use crate::surge::table::{Hit, Key as Counted};
@@ -169,11 +170,12 @@ impl Path {
             Payload::Tcp(segment)
                 if segment.flags & (flag::SYN | flag::ACK | flag::FIN | flag::RST) == flag::SYN =>
             {
-                self.hit(now, SurgeKind::Syn, (segment.source.ip(), segment.destination));
+                self.hit(now, SurgeKind::Syn, (segment.source, segment.destination));
             }
             Payload::Udp(datagram) if is_between_two(datagram) => self.meter_datagram(now, datagram),
             Payload::Icmp(icmp) if !icmp.destination.is_multicast() => {
-                self.hit(now, SurgeKind::Icmp, (icmp.source, SocketAddr::new(icmp.destination, 0)));
+                let ends = (SocketAddr::new(icmp.source, 0), SocketAddr::new(icmp.destination, 0));
+                self.hit(now, SurgeKind::Icmp, ends);
                 // Who asks gets replies. That the victim of a flood of requests answers them makes the requests no more honest.
                 if matches!(icmp.message, Message::EchoRequest(_)) {
                     self.answered(now, SurgeKind::Icmp, icmp.source);
@@ -181,7 +183,8 @@ impl Path {
             }
             Payload::Fragment(fragment) => {
                 let (source, victim) = fragment.addresses;
-                self.hit(now, SurgeKind::Fragment, (source, SocketAddr::new(victim, 0)));
+                let ends = (SocketAddr::new(source, 0), SocketAddr::new(victim, 0));
+                self.hit(now, SurgeKind::Fragment, ends);
             }
             _ => {}
         }
@@ -189,21 +192,22 @@ impl Path {
 
     fn meter_datagram(&mut self, now: Timestamp, datagram: &Datagram<'_>) {
         let (source, destination) = (datagram.source, datagram.destination);
-        self.hit(now, SurgeKind::Udp, (source.ip(), destination));
+        self.hit(now, SurgeKind::Udp, (source, destination));
         self.answered(now, SurgeKind::Udp, source.ip());
         // Who sends datagrams to closed ports is told so, a message each: that is no flood upon it.
         self.answered(now, SurgeKind::Icmp, source.ip());
         if let Some(protocol) = Reflector::of_port(source.port())
             && is_answer(source.port(), destination.port(), datagram.payload)
         {
-            self.hit(now, SurgeKind::Reflect(protocol), (source.ip(), destination));
+            self.hit(now, SurgeKind::Reflect(protocol), (source, destination));
         } else if let Some(protocol) = Reflector::of_port(destination.port()) {
             self.answered(now, SurgeKind::Reflect(protocol), source.ip());
         }
     }
 
-    fn hit(&mut self, now: Timestamp, kind: SurgeKind, (peer, victim): (IpAddr, SocketAddr)) {
-        let hit = Hit { peer, port: victim.port(), bytes: self.contacts.frame_bytes };
+    fn hit(&mut self, now: Timestamp, kind: SurgeKind, (peer, victim): (SocketAddr, SocketAddr)) {
+        let bytes = self.contacts.frame_bytes;
+        let hit = Hit { peer: peer.ip(), peer_port: peer.port(), port: victim.port(), bytes };
         let now = self.by_clock(now);
         self.contacts.surges.packet(now, Counted { address: victim.ip(), kind }, hit);
     }
@@ -214,9 +218,17 @@ impl Path {
         self.contacts.surges.answered(now, Counted { address: victim, kind }, bytes);
     }
 
+    /// Counts a query as it is forged to make a server reflect. Says whether so many come that they are told as a surge alone.
+    pub fn asked_to_reflect(&mut self, exchange: &Exchange, protocol: Reflector) -> bool {
+        let kind = SurgeKind::Asked(protocol);
+        self.hit(exchange.now, kind, (exchange.client, exchange.server));
+        self.is_in_flood(exchange.now, exchange.server.ip(), kind)
+    }
+
     /// Counts an act of a client whose address a handshake proves: a connection, a request, a hello.
     pub fn requested(&mut self, view: &View, kind: SurgeKind) {
-        if view.grade.is_proven() {
+        // Many clients stand behind a proxy: what they do together is no act of one source.
+        if view.grade.is_proven() && !self.detector.is_proxy(view.client.ip()) {
             let now = self.by_clock(view.now);
             self.contacts.surges.request(now, kind, view.client.ip(), view.server);
         }
@@ -224,7 +236,8 @@ impl Path {
 
     /// Notes that a client holds its conversation open (`slow_*`), once, until [`Path::goes_on`].
     pub fn holds(&mut self, view: &View, state: &mut FlowState, kind: SurgeKind) {
-        if state.held_by.is_none() && view.grade.is_proven() {
+        let is_proven = view.grade.is_proven() && !self.detector.is_proxy(view.client.ip());
+        if state.held_by.is_none() && is_proven {
             state.held_by = Some(kind);
             let now = self.by_clock(view.now);
             self.contacts.surges.hold(now, kind, view.client.ip(), view.server);
@@ -303,7 +316,7 @@ impl Path {
             (false, _, true) => SurgeKind::Rst,
             _ => SurgeKind::Ack,
         };
-        self.hit(now, kind, (segment.source.ip(), segment.destination));
+        self.hit(now, kind, (segment.source, segment.destination));
         if is_never_honest(segment) {
             let act = Touch {
                 time: now,

@@ -10,12 +10,13 @@ use crate::handoff::Record;
 use crate::inspect::Path;
 use crate::inspect::attempts::{ACCOUNTS, FORGEABLE, Held, endpoints, first_word, readable};
 use crate::model::attempt::{Attempt, AttemptId, Judgement, Outcome, Transport};
+use crate::model::class::Class;
 use crate::model::contact::{Act, Contact, Login, Touched};
 use crate::model::grade::Grade;
 use crate::model::marks::{Mark, Marks};
 use crate::model::progress::Counter;
 use crate::model::stream::Side;
-use crate::model::surge::SurgeKind;
+use crate::model::surge::{Reflector, SurgeKind};
 use crate::model::time::Timestamp;
 use crate::protocol::datagram::{self, DatagramRow, Message, PROVEN};
 use crate::protocol::found::{self, At, Oddity};
@@ -203,6 +204,12 @@ impl Sink for DatagramJudge<'_> {
     }
 
     fn oddity(&mut self, at: &At, oddity: &'static Oddity, excerpt: &[u8]) {
+        if oddity.class == Class::ScanService
+            && let Some(protocol) = Reflector::of_port(self.exchange.server.port())
+            && self.path.asked_to_reflect(self.exchange, protocol)
+        {
+            return;
+        }
         let verdict = self.path.detector.judge_oddity(at.app, oddity, excerpt);
         self.judged(at, verdict);
     }
@@ -331,7 +338,6 @@ mod tests {
     use crate::detect::Detector;
     use crate::handoff::{Outbox, Parcel, WhenFull, channel};
     use crate::inspect::{DetectorCell, Inspector, limits};
-    use crate::model::class::Class;
     use crate::model::frame::{Frame, Link};
     use crate::model::progress::Counters;
     use crate::model::time::MICROS_PER_SEC;
@@ -477,6 +483,25 @@ mod tests {
         assert!(attempts[0].opens_session && !attempts[1].opens_session);
         assert_eq!(contacts[0].app_proto, Some("ntp"));
         assert_eq!(counters.value(Counter::DatagramsRepeated), 3);
+    }
+
+    #[test]
+    fn forged_queries_are_attempts_until_they_are_a_flood() {
+        let any = |number: u16| {
+            let id = number.to_be_bytes();
+            [&id[..], b"\x01\0\0\x01\0\0\0\0\0\0\0\0\xff\0\x01"].concat()
+        };
+        for (queries, attempts_told) in [(90_u16, 90), (2_400, 99)] {
+            let mut run = Run::new();
+            for number in 0..queries {
+                run.send(3_333, CLIENT, "203.0.113.10:53", &any(number));
+            }
+            let (attempts, _, counters) = run.ended();
+            assert_eq!(attempts.len(), attempts_told);
+            assert!(attempts.iter().all(|attempt| attempt.judgement.class == Class::ScanService));
+            let told_as_a_surge = counters.value(Counter::ContactsInFloods);
+            assert_eq!(attempts_told as u64 + told_as_a_surge, u64::from(queries));
+        }
     }
 
     #[test]

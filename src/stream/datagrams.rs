@@ -414,7 +414,8 @@ mod tests {
                 source: source.parse().unwrap(),
                 destination: destination.parse().unwrap(),
                 identification: 0,
-                payload: b"four", forgeable: false
+                payload: b"four",
+                forgeable: false,
             };
             let now = Timestamp(secs * MICROS_PER_SEC);
             self.table.datagram(now, &datagram, &mut self.diary, &mut self.counters)
