@@ -5,6 +5,7 @@
 mod attempts;
 pub mod contacts;
 pub mod datagrams;
+mod meter;
 mod slow;
 mod waitlist;
 

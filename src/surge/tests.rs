@@ -179,9 +179,10 @@ fn what_a_source_proved_is_told_with_its_name_and_held_conversations_while_they_
 
 #[test]
 fn a_network_is_told_beside_its_sources_and_a_long_pause_costs_no_more_than_it_may() {
+    type Host = fn(u8) -> IpAddr;
     let server = SocketAddr::new(VICTIM, 80);
     let at = |second| Timestamp::from_parts(second, 0);
-    let networks: [(&str, fn(u8) -> IpAddr); 2] = [
+    let networks: [(&str, Host); 2] = [
         ("198.51.100.0", |host| Ipv4Addr::new(198, 51, 100, host).into()),
         ("2001:db8:7::", |host| Ipv6Addr::new(0x2001, 0xdb8, 7, u16::from(host), 0, 0, 0, 1).into()),
     ];
