@@ -253,9 +253,11 @@ fn flood(flood: &Flood, found: &mut Found) {
         ("fragment", flood.fragment.bounds()),
         ("reflection", flood.reflection.bounds()),
         ("reflector", flood.reflector.bounds()),
+        ("asked", flood.asked.bounds()),
         ("http", flood.http.bounds()),
         ("tls", flood.tls.bounds()),
         ("connect", flood.connect.bounds()),
+        ("slow_network", flood.slow_network.bounds()),
     ] {
         found.range(&format!("flood.{name}.per_second_min"), limit.per_second_min, 10, 100_000_000);
         found.range(&format!("flood.{name}.factor"), limit.factor, 1, 1_000);
@@ -266,7 +268,6 @@ fn flood(flood: &Flood, found: &mut Found) {
     found.range("flood.http_site.factor", site.factor, 1, 1_000);
     found.range("flood.http_site.sustained_secs", site.sustained_secs, 1, 60);
     found.range("flood.http_site.sources_min", site.sources_min, 2, 100_000);
-    found.range("flood.slow.of_network_min", flood.slow.of_network_min, 10, 100_000);
     found.range("flood.slow.of_source_min", flood.slow.of_source_min, 2, 100_000);
     found.range("flood.slow.sustained_secs", flood.slow.sustained_secs, 1, 60);
 }

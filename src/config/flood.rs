@@ -20,6 +20,8 @@ pub struct Flood {
     pub reflection: Limit<1_000, 8, 3>,
     /// Answers of our own services that make more of what they are asked.
     pub reflector: Limit<200, 8, 3>,
+    /// Queries as they are forged to make our own services reflect.
+    pub asked: Limit<200, 8, 3>,
     /// HTTP requests of one source.
     pub http: Limit<100, 1, 10>,
     /// HTTP requests of many sources to one server.
@@ -30,6 +32,8 @@ pub struct Flood {
     pub connect: Limit<100, 1, 10>,
     /// Conversations that one source keeps open without going on.
     pub slow: Slow,
+    /// Those of one network (IPv4 /24, IPv6 /48), of sources above `slow.of_source_min` left out.
+    pub slow_network: Limit<50, 1, 60>,
 }
 
 /// How much is a flood, and the defaults of that.
@@ -74,8 +78,6 @@ pub struct Slow {
     pub enabled: bool,
     /// Conversations of one source at a time, 2 to 100000.
     pub of_source_min: u64,
-    /// Conversations of one network (IPv4 /24, IPv6 /48) at a time, those of sources above `of_source_min` left out, 10 to 100000.
-    pub of_network_min: u64,
     /// Seconds in a row from which on it is an attack, 1 to 60.
     pub sustained_secs: u32,
 }
@@ -139,6 +141,6 @@ impl Default for Site {
 
 impl Default for Slow {
     fn default() -> Self {
-        Self { enabled: true, of_source_min: 10, of_network_min: 50, sustained_secs: 60 }
+        Self { enabled: true, of_source_min: 10, sustained_secs: 60 }
     }
 }
