@@ -7,6 +7,7 @@ mod consumer;
 pub mod contacts;
 pub mod datagrams;
 pub mod detector_cell;
+mod meter;
 mod slow;
 mod unmet;
 mod waitlist;
@@ -278,21 +279,25 @@ impl Sink for Inspector {
         self.frames_untold += 1;
         self.counters.count(Counter::FramesReceived);
         self.counters.add(Counter::BytesReceived, u64::from(frame.length));
-        let decoded = decode::decode(frame);
+        let mut decoded = decode::decode(frame);
         self.counters.count(decoded.outcome);
         self.path.meter(now, &decoded.payload, frame.length);
-        let whole = match &decoded.payload {
+        let mut whole = match &decoded.payload {
             Payload::Fragment(fragment) => self
                 .fragments
                 .add(now, fragment, &mut self.counters)
-                .and_then(|packet| transport::decode(&packet, DEPTH_MAX).ok())
-                .map(|whole| whole.payload),
+                .and_then(|packet| transport::decode(&packet, DEPTH_MAX).ok()),
             _ => None,
         };
+        let tunnel = decoded.tunnel.or(whole.as_ref().and_then(|whole| whole.tunnel));
         if let Some(whole) = &whole {
-            self.path.meter(now, whole, frame.length);
+            self.path.meter(now, &whole.payload, frame.length);
         }
-        match whole.as_ref().unwrap_or(&decoded.payload) {
+        let payload = whole.as_mut().map_or(&mut decoded.payload, |whole| &mut whole.payload);
+        if let Some(sender) = tunnel {
+            self.path.weigh(payload, sender);
+        }
+        match &*payload {
             Payload::Tcp(segment) => {
                 self.table.segment(now, segment, &mut self.path, &mut self.counters);
                 let is_due =

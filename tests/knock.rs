@@ -314,6 +314,66 @@ fn a_flood_of_forged_sources_is_counted_by_the_second_and_names_nobody() {
     assert!(events.iter().all(|event| event["src_ip"].is_null()), "{:?}", events.first());
 }
 
+impl Traffic {
+    /// One request in a conversation of its own each 1.2 s for so long: what tells the sensor the habit of a site.
+    fn quiet_site(&mut self, seconds: u64) {
+        for number in 0..seconds * 5 / 6 {
+            let client =
+                SocketAddr::new(Ipv4Addr::new(9, 9, (number >> 6) as u8, number as u8).into(), 30_000);
+            self.talk(number * 1_200_000, client, end(SITE, 80), &[(true, PAGE_REQUEST), (false, PAGE)]);
+        }
+    }
+}
+
+const PAGE_REQUEST: &str = "GET /page HTTP/1.1\r\nHost: www.town.example\r\n\r\n";
+const PAGE: &str = "HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nhello";
+
+#[test]
+fn a_site_that_forty_machines_ask_on_and_on_is_flooded_and_one_that_a_crowd_visits_is_not() {
+    let exchange = [(true, PAGE_REQUEST), (false, PAGE)];
+    for (is_crowd, seconds) in [(false, 40), (true, 0)] {
+        let mut traffic = Traffic::default();
+        traffic.quiet_site(150);
+        // 240 requests a second from 40 addresses, or from 240 that never come again.
+        for second in 150..190_u64 {
+            for number in 0..40_u64 {
+                let net = if is_crowd { second as u8 } else { 0 };
+                let client =
+                    SocketAddr::new(Ipv4Addr::new(8, 8, net, number as u8).into(), 20_000 + second as u16);
+                let at = second * SECOND + number * 20_000;
+                traffic.talk(at, client, end(SITE, 80), &exchange.repeat(6));
+            }
+        }
+        let (report, events) = replayed(&desk(), traffic);
+        assert_eq!(attempts(&report, "dos.app"), seconds, "a crowd: {is_crowd}");
+        assert_eq!(report["totals"]["attempts"], seconds, "and nothing else");
+        assert!(events.iter().all(|event| event["src_ip"].is_null()), "{:?}", events.first());
+    }
+}
+
+#[test]
+fn slow_clients_of_one_network_are_told_together() {
+    let mut traffic = Traffic::default();
+    let begun = "GET / HTTP/1.1\r\nHost: a\r\nX-a: ";
+    // Sixty neighbours, one unfinished head each, for 80 seconds.
+    for number in 0..60_u8 {
+        let (client, server) = (end(&format!("8.8.4.{number}"), 40_000), end(SITE, 80));
+        let (up, down) = ((client, server), (server, client));
+        let at = u64::from(number) * 1_000;
+        traffic.tcp(at, up, (1_000, 0, TcpFlags::SYN), b"");
+        traffic.tcp(at + 100, down, (9_000, 1_001, TcpFlags::SYN | TcpFlags::ACK), b"");
+        traffic.tcp(at + 200, up, (1_001, 9_001, TcpFlags::ACK), begun.as_bytes());
+        for step in 1..9_u64 {
+            let seq = 1_001 + begun.len() as u32 + step as u32 - 1;
+            traffic.tcp(at + step * 10 * SECOND, up, (seq, 9_001, TcpFlags::ACK), b"x");
+        }
+    }
+    let (report, events) = replayed(&desk(), traffic);
+    let told = attempts(&report, "dos.app");
+    assert!((60..=71).contains(&told), "{told}: held from the tenth second to the end");
+    assert!(events.iter().all(|event| event["src_ip"] == "8.8.4.0"), "{:?}", events.first());
+}
+
 #[test]
 fn busy_honest_traffic_is_silent() {
     let mut traffic = Traffic::default();

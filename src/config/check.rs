@@ -44,6 +44,12 @@ pub fn warnings(settings: &Settings) -> Vec<String> {
             warnings.push(format!("{key} holds a whole address family: anybody can name any origin"));
         }
     }
+    if settings.capture.trusted_tunnels.iter().any(|network| network.0.prefix_len() == 0) {
+        warnings.push(
+            "capture.trusted_tunnels holds a whole address family: anybody can forge any conversation"
+                .to_owned(),
+        );
+    }
     if settings.capture.snaplen < 1_514 {
         warnings.push(format!(
             "capture.snaplen = {} cuts ordinary frames: requests will be judged on a part",
@@ -254,14 +260,21 @@ fn flood(flood: &Flood, found: &mut Found) {
         ("fragment", flood.fragment.bounds()),
         ("reflection", flood.reflection.bounds()),
         ("reflector", flood.reflector.bounds()),
+        ("asked", flood.asked.bounds()),
         ("http", flood.http.bounds()),
         ("tls", flood.tls.bounds()),
         ("connect", flood.connect.bounds()),
+        ("slow_network", flood.slow_network.bounds()),
     ] {
         found.range(&format!("flood.{name}.per_second_min"), limit.per_second_min, 10, 100_000_000);
         found.range(&format!("flood.{name}.factor"), limit.factor, 1, 1_000);
         found.range(&format!("flood.{name}.sustained_secs"), limit.sustained_secs, 1, 60);
     }
+    let site = &flood.http_site;
+    found.range("flood.http_site.per_second_min", site.per_second_min, 20, 100_000_000);
+    found.range("flood.http_site.factor", site.factor, 1, 1_000);
+    found.range("flood.http_site.sustained_secs", site.sustained_secs, 1, 60);
+    found.range("flood.http_site.sources_min", site.sources_min, 2, 100_000);
     found.range("flood.slow.of_source_min", flood.slow.of_source_min, 2, 100_000);
     found.range("flood.slow.sustained_secs", flood.slow.sustained_secs, 1, 60);
 }

@@ -58,9 +58,11 @@ pub fn decode(bytes: &[u8], depth: u8) -> Result<Decoded<'_>, Counter> {
     };
     match part {
         Part::Whole(packet) => transport::decode(&packet, depth),
-        Part::Fragment(fragment) => {
-            Ok(Decoded { outcome: Counter::FrameFragment, payload: Payload::Fragment(fragment) })
-        }
+        Part::Fragment(fragment) => Ok(Decoded {
+            outcome: Counter::FrameFragment,
+            payload: Payload::Fragment(fragment),
+            tunnel: None,
+        }),
     }
 }
 

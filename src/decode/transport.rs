@@ -38,6 +38,8 @@ pub struct Segment<'a> {
     pub window: u16,
     /// Data.
     pub payload: &'a [u8],
+    /// Whether anybody can have written all of it, both ends and the numbers: it came in a tunnel that is not known.
+    pub forgeable: bool,
 }
 
 impl Segment<'_> {
@@ -58,6 +60,8 @@ pub struct Datagram<'a> {
     pub identification: u32,
     /// Data.
     pub payload: &'a [u8],
+    /// As that of a [`Segment`].
+    pub forgeable: bool,
 }
 
 /// Reads the transport of a whole IP packet, or what it carries inside at most `depth` tunnels.
@@ -70,9 +74,9 @@ pub fn decode<'a>(packet: &Packet<'a>, depth: u8) -> Result<Decoded<'a>, Counter
             if version != if packet.protocol == 4 { 4 } else { 6 } {
                 return Err(Counter::FrameMalformed);
             }
-            carried(Carried::Ip(packet.payload), depth)
+            carried(packet, Carried::Ip(packet.payload), depth)
         }
-        (47, _) => carried(tunnel::gre(packet.payload)?, depth),
+        (47, _) => carried(packet, tunnel::gre(packet.payload)?, depth),
         (1, IpAddr::V4(_)) | (58, IpAddr::V6(_)) => icmp::decode(packet),
         // Of the other version's ICMP nothing is said by any RFC.
         (1 | 58, _) => Ok(Decoded::only(Counter::FrameIcmp)),
@@ -80,13 +84,15 @@ pub fn decode<'a>(packet: &Packet<'a>, depth: u8) -> Result<Decoded<'a>, Counter
     }
 }
 
-/// What a tunnel carries. Beyond the last depth that is followed, it is a transport that is not read.
-fn carried(carried: Carried<'_>, depth: u8) -> Result<Decoded<'_>, Counter> {
+/// What a tunnel carries; of several the outermost names its sender. Beyond the last depth that is followed, it is a transport
+/// that is not read.
+fn carried<'a>(outer: &Packet<'_>, carried: Carried<'a>, depth: u8) -> Result<Decoded<'a>, Counter> {
     let depth = depth.checked_sub(1).ok_or(Counter::FrameOtherTransport)?;
-    match carried {
-        Carried::Ethernet(frame) => network::decode(link::ethernet(frame, depth)?, depth),
-        Carried::Ip(packet) => network::decode(packet, depth),
-    }
+    let inside = match carried {
+        Carried::Ethernet(frame) => network::decode(link::ethernet(frame, depth)?, depth)?,
+        Carried::Ip(packet) => network::decode(packet, depth)?,
+    };
+    Ok(Decoded { tunnel: Some(outer.addresses.0), ..inside })
 }
 
 // Checksums are not judged: with offload the sender's own frames are captured before they are filled in.
@@ -111,7 +117,9 @@ fn tcp<'a>(packet: &Packet<'a>) -> Result<Decoded<'a>, Counter> {
             flags,
             window: u16::from_be_bytes([window_0, window_1]),
             payload,
+            forgeable: false,
         }),
+        tunnel: None,
     })
 }
 
@@ -121,7 +129,7 @@ fn udp<'a>(packet: &Packet<'a>, depth: u8) -> Result<Decoded<'a>, Counter> {
     // Anybody can send anything to this port: what holds no readable packet stays a datagram.
     if header.get_destination() == VXLAN_PORT
         && let Some(frame) = tunnel::vxlan(payload)
-        && let Ok(decoded) = carried(Carried::Ethernet(frame), depth)
+        && let Ok(decoded) = carried(packet, Carried::Ethernet(frame), depth)
     {
         return Ok(decoded);
     }
@@ -132,6 +140,8 @@ fn udp<'a>(packet: &Packet<'a>, depth: u8) -> Result<Decoded<'a>, Counter> {
             destination: SocketAddr::new(packet.addresses.1, header.get_destination()),
             identification: packet.identification,
             payload,
+            forgeable: false,
         }),
+        tunnel: None,
     })
 }

@@ -320,11 +320,17 @@ impl Judge<'_> {
 /// SHA-256 cut to 64 bits: a collision among the attempts of two seconds is out of reach, and nobody can aim at one.
 fn identity(view: &View, offset: u64) -> AttemptId {
     let mut hash = endpoints(view.client, view.server, Transport::Tcp);
+    if view.forgeable {
+        hash.update(FORGEABLE);
+    }
     hash.update(view.initial.0.to_be_bytes());
     hash.update(view.initial.1.to_be_bytes());
     hash.update(offset.to_be_bytes());
     AttemptId(first_word(hash))
 }
+
+/// Part of the identity of what anybody can have written: a forged copy of an attempt must not count in its place.
+pub const FORGEABLE: &[u8] = b"forgeable";
 
 /// Number of a conversation, the same on every sensor that sees it.
 pub fn flow_id(view: &View) -> u64 {

@@ -8,14 +8,15 @@ use crate::decode::transport::Datagram;
 use crate::detect::Verdict;
 use crate::handoff::Record;
 use crate::inspect::Path;
-use crate::inspect::attempts::{Held, account, endpoints, first_word, readable};
+use crate::inspect::attempts::{FORGEABLE, Held, account, endpoints, first_word, readable};
 use crate::model::attempt::{Attempt, AttemptId, Judgement, Outcome, Transport};
+use crate::model::class::Class;
 use crate::model::contact::{Act, Contact, Login, Touched};
 use crate::model::grade::Grade;
 use crate::model::marks::{Mark, Marks};
 use crate::model::progress::Counter;
 use crate::model::stream::Side;
-use crate::model::surge::SurgeKind;
+use crate::model::surge::{Reflector, SurgeKind};
 use crate::model::time::Timestamp;
 use crate::protocol::datagram::{self, DatagramRow, Message, PROVEN};
 use crate::protocol::found::{self, Answered, At, Oddity, Unmet};
@@ -202,6 +203,12 @@ impl Sink for DatagramJudge<'_> {
     }
 
     fn oddity(&mut self, at: &At, oddity: &'static Oddity, excerpt: &[u8]) {
+        if oddity.class == Class::ScanService
+            && let Some(protocol) = Reflector::of_port(self.exchange.server.port())
+            && self.path.asked_to_reflect(self.exchange, protocol)
+        {
+            return;
+        }
         self.answered(at, oddity, excerpt, Answered::default());
     }
 
@@ -302,6 +309,9 @@ impl<'a> DatagramJudge<'a> {
     /// Identity (contract §3): the 5-tuple, the packet's identification, what its payload is.
     fn identity(&self, what: &[u8], content: Content, repeats: u32) -> AttemptId {
         let mut hash = endpoints(self.exchange.client, self.exchange.server, Transport::Udp);
+        if self.exchange.forgeable {
+            hash.update(FORGEABLE);
+        }
         hash.update(content.identification.to_be_bytes());
         hash.update(content.fingerprint.to_be_bytes());
         hash.update(repeats.to_be_bytes());
@@ -315,17 +325,18 @@ impl<'a> DatagramJudge<'a> {
 
     /// Hands on what the datagram told, with what its conversation proves by now.
     fn hand_on(self) {
-        let Self { path, heard, held, marks, .. } = self;
+        let Self { path, exchange, heard, held, marks } = self;
+        let grade = if exchange.forgeable { Grade::E0 } else { heard.grade() };
         for record in held {
             match record {
                 Held::Attempt(mut attempt) => {
-                    (attempt.grade, attempt.marks) = (heard.grade(), marks.clone());
+                    (attempt.grade, attempt.marks) = (grade, marks.clone());
                     path.send(Record::Attempt(attempt), Counter::ChannelDrops);
                 }
                 // Requests present credentials over TCP alone.
                 Held::Credential(_) => {}
                 Held::Contact(contact, _) => {
-                    let contact = Contact { grade: heard.grade(), marks: marks.clone(), ..contact };
+                    let contact = Contact { grade, marks: marks.clone(), ..contact };
                     path.send(Record::Contact(contact), Counter::ContactDrops);
                 }
             }
@@ -492,6 +503,27 @@ mod tests {
         assert!(attempts[0].opens_session && !attempts[1].opens_session);
         assert_eq!(contacts[0].app_proto, Some("ntp"));
         assert_eq!(counters.value(Counter::DatagramsRepeated), 3);
+    }
+
+    #[test]
+    fn forged_queries_are_attempts_until_they_are_a_flood() {
+        let any = |number: u16| {
+            let id = number.to_be_bytes();
+            [&id[..], b"\x01\0\0\x01\0\0\0\0\0\0\0\0\xff\0\x01"].concat()
+        };
+        for (queries, attempts_told) in [(90_u16, 90), (2_400, 99)] {
+            let mut run = Run::new();
+            for number in 0..queries {
+                run.send(3_333, CLIENT, "203.0.113.10:53", &any(number));
+            }
+            let (attempts, _, counters) = run.ended();
+            assert_eq!(attempts.len(), attempts_told);
+            assert!(attempts.iter().all(|attempt| attempt.judgement.class == Class::ScanService));
+            let told_as_a_surge = counters.value(Counter::ContactsInFloods);
+            // The first contact is part of the flood as well.
+            let contacts = u64::from(queries > 100);
+            assert_eq!(attempts_told as u64 + told_as_a_surge, u64::from(queries) + contacts);
+        }
     }
 
     #[test]

@@ -2,7 +2,7 @@
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 
-use crate::decode::transport::{Segment, flag};
+use crate::decode::transport::{Datagram, Segment, flag};
 use crate::model::contact::Touched;
 use crate::model::grade::Grade;
 use crate::model::stream::Side;
@@ -17,16 +17,31 @@ pub struct Key {
     low: u128,
     high: u128,
     ports: u32,
+    /// Whether it came in a tunnel that is not known: kept apart, so that nobody can write into a conversation that he is not
+    /// part of, nor make his own look forged.
+    forgeable: bool,
 }
 
 impl Key {
+    /// The key of a datagram, and whether its sender is the lower end.
+    pub fn of_datagram(datagram: &Datagram<'_>) -> (Self, bool) {
+        let (key, sender_is_low) = Self::between(datagram.source, datagram.destination);
+        (Self { forgeable: datagram.forgeable, ..key }, sender_is_low)
+    }
+
+    /// Whether anybody can have written the whole conversation.
+    pub const fn is_forgeable(&self) -> bool {
+        self.forgeable
+    }
+
     /// The key of what goes from one end to the other, and whether the first is the lower end.
     pub fn between(source: SocketAddr, destination: SocketAddr) -> (Self, bool) {
         let source = (bits(source.ip()), source.port());
         let destination = (bits(destination.ip()), destination.port());
         let sender_is_low = source <= destination;
         let (low, high) = if sender_is_low { (source, destination) } else { (destination, source) };
-        (Self { low: low.0, high: high.0, ports: u32::from(low.1) << 16 | u32::from(high.1) }, sender_is_low)
+        let ports = u32::from(low.1) << 16 | u32::from(high.1);
+        (Self { low: low.0, high: high.0, ports, forgeable: false }, sender_is_low)
     }
 
     /// The lower and the higher end.
@@ -126,6 +141,9 @@ pub struct Flow<S> {
     pub hash: u32,
     /// Number, unique in this run.
     pub number: u64,
+    /// Whether it came in a tunnel that is not known: kept apart, so that nobody can write into a conversation that he is not
+    /// part of, nor make his own look forged.
+    pub forgeable: bool,
     /// Who opened it.
     pub client: SocketAddr,
     /// Who was asked.
@@ -174,6 +192,7 @@ impl<S: Default> Flow<S> {
             links: Links::default(),
             hash,
             number,
+            forgeable: segment.forgeable,
             client,
             server,
             from_client,
@@ -220,8 +239,12 @@ impl<S: Default> Flow<S> {
     ///
     /// E1 needs our SYN/ACK acknowledged with the right number: a blind forger would have to guess 32 bits
     /// (RFC 6528). E2 needs bytes of the server acknowledged by the client; in a conversation picked up in
-    /// the middle, both directions acknowledged. Everything else is E0, one direction alone as well.
+    /// the middle, both directions acknowledged. Everything else is E0, one direction alone as well, and whatever a tunnel
+    /// carries that anybody can send: all of its numbers are of one hand.
     pub const fn grade(&self) -> Grade {
+        if self.forgeable {
+            return Grade::E0;
+        }
         let heard_both = self.from_client.is_answered() && self.from_server.is_answered();
         if self.from_server.is_answered() && (self.handshake || heard_both) {
             Grade::E2
@@ -335,6 +358,7 @@ impl<S: Default> Flow<S> {
             asked: self.from_client.initial.unwrap_or_default(),
             opened: self.opened,
             grade: self.grade(),
+            forgeable: self.forgeable,
             one_sided: self.only.is_some(),
             now,
         }

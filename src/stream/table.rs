@@ -47,8 +47,9 @@ impl<S: Default> Slots<S> {
         self.0.get_mut(slot as usize)?.as_deref_mut()
     }
 
-    fn is_between(&self, slot: u32, ends: (SocketAddr, SocketAddr)) -> bool {
-        self.0.get(slot as usize).and_then(Option::as_deref).is_some_and(|flow| flow.is_between(ends))
+    fn is_between(&self, slot: u32, (ends, forgeable): ((SocketAddr, SocketAddr), bool)) -> bool {
+        let flow = self.0.get(slot as usize).and_then(Option::as_deref);
+        flow.is_some_and(|flow| flow.forgeable == forgeable && flow.is_between(ends))
     }
 }
 
@@ -175,7 +176,7 @@ impl<C: Consumer> Table<C> {
         consumer: &mut C,
     ) {
         let hash = self.hash(client, server);
-        if let Some(slot) = self.find((client, server), hash)
+        if let Some(slot) = self.find((client, server), false, hash)
             && let Some(flow) = self.slots.flow(slot)
             && flow.client == client
             && flow.fate() == Some(Touched::Silent)
@@ -251,8 +252,9 @@ impl<C: Consumer> Table<C> {
         }
     }
 
-    fn find(&self, ends: (SocketAddr, SocketAddr), hash: u32) -> Option<u32> {
-        let is = |place: &Indexed| place.hash == hash && self.slots.is_between(place.slot, ends);
+    /// The slot of the conversation of two ends. What came in a tunnel that is not known is one of its own.
+    fn find(&self, ends: (SocketAddr, SocketAddr), forgeable: bool, hash: u32) -> Option<u32> {
+        let is = |place: &Indexed| place.hash == hash && self.slots.is_between(place.slot, (ends, forgeable));
         self.index.find(spread(hash), is).map(|place| place.slot)
     }
 
@@ -266,7 +268,7 @@ impl<C: Consumer> Table<C> {
     ) -> Option<u32> {
         let ends = (segment.source, segment.destination);
         let hash = self.hash(ends.0, ends.1);
-        if let Some(slot) = self.find(ends, hash) {
+        if let Some(slot) = self.find(ends, segment.forgeable, hash) {
             let flow = self.slots.flow(slot)?;
             let silent = now.micros_since(flow.last);
             let stale = silent >= flow.phase.timeout_micros();

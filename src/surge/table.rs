@@ -13,6 +13,8 @@ use crate::surge::sketch::Sketch;
 const SKETCH_FROM: u64 = 32;
 /// Seconds of which it is remembered whether they were flooded: longer than a SYN waits for its answer.
 const REMEMBERED_SECONDS: i64 = 32;
+/// Seconds of those, in which a source came, from which on it goes on and on: people ask for a page and read it.
+const STEADY_SECONDS: u32 = 16;
 /// Entries looked at to find one that can go.
 const LOOKS: usize = 8;
 /// Sources of a scan, its decoys included; a flood in forged names has many times more.
@@ -88,6 +90,8 @@ pub struct Second {
     pub port: Vote<u16>,
     /// The other end of most of them.
     pub peer: Vote<IpAddr>,
+    /// Its port; of UDP alone.
+    pub peer_port: Vote<u16>,
 }
 
 /// One address and kind.
@@ -104,6 +108,8 @@ pub struct Entry {
     pub held: u32,
     /// Bit n: the second `second - n` was flooded.
     flooded: u32,
+    /// Bit n: something came in the second `second - n`.
+    active: u32,
     sketch: Option<Box<Sketch>>,
 }
 
@@ -115,6 +121,8 @@ pub const ENTRY_BYTES: usize = size_of::<Entry>() + size_of::<Sketch>() + 16 + 2
 pub struct Hit {
     /// The other end.
     pub peer: IpAddr,
+    /// The port it came from.
+    pub peer_port: u16,
     /// The port it names.
     pub port: u16,
     /// Its bytes on the wire.
@@ -123,7 +131,7 @@ pub struct Hit {
 
 impl Entry {
     fn new(key: Key, hash: u64, second: i64) -> Self {
-        Self { key, hash, second, counts: Second::default(), held: 0, flooded: 0, sketch: None }
+        Self { key, hash, second, counts: Second::default(), held: 0, flooded: 0, active: 0, sketch: None }
     }
 
     /// Moves on to a second.
@@ -136,7 +144,9 @@ impl Entry {
     fn roll(&mut self, second: i64) {
         let gone = second.saturating_sub(self.second);
         self.flooded |= u32::from(self.is_flood());
-        self.flooded = if (0..REMEMBERED_SECONDS).contains(&gone) { self.flooded << gone } else { 0 };
+        self.active |= u32::from(self.counts.packets > 0);
+        let remembered = |bits: u32| if (0..REMEMBERED_SECONDS).contains(&gone) { bits << gone } else { 0 };
+        (self.flooded, self.active) = (remembered(self.flooded), remembered(self.active));
         let Second { port, peer, .. } = std::mem::take(&mut self.counts);
         if self.held > 0 {
             (self.counts.port, self.counts.peer) = (port, peer);
@@ -156,6 +166,11 @@ impl Entry {
         // Each decoy probes each port, and a silent port is probed again.
         let probes = u64::from(ports) * u64::from(sources.max(1)) * 4;
         ports >= SCAN_PORTS_MIN && probes >= self.counts.packets
+    }
+
+    /// Whether it came in most of the last seconds.
+    pub const fn is_steady(&self) -> bool {
+        self.active.count_ones() >= STEADY_SECONDS
     }
 
     /// Whether this second is a flood, as far as it has gone: more than the floor that nothing honest explains.
@@ -216,21 +231,25 @@ impl Counts {
         }
     }
 
-    /// Counts a packet.
-    pub fn hit(&mut self, second: i64, key: Key, hit: Hit) {
-        let Some(slot) = self.slot(second, key) else { return };
-        let Some(entry) = self.entries.get_mut(slot as usize) else { return };
+    /// Counts a packet; gives its entry.
+    pub fn hit(&mut self, second: i64, key: Key, hit: Hit) -> Option<&Entry> {
+        let slot = self.slot(second, key)?;
+        let entry = self.entries.get_mut(slot as usize)?;
         let counts = &mut entry.counts;
         counts.packets += 1;
         counts.bytes += u64::from(hit.bytes);
         counts.port.cast(hit.port);
         counts.peer.cast(hit.peer);
+        if key.kind == SurgeKind::Udp {
+            counts.peer_port.cast(hit.peer_port);
+        }
         if counts.packets == super::attention(key.kind) {
             self.busy.push(slot);
         }
         if counts.packets >= SKETCH_FROM || entry.sketch.is_some() {
             entry.sketch.get_or_insert_default().add(&self.hasher, hit.peer, hit.port);
         }
+        Some(entry)
     }
 
     /// Counts what speaks for honest traffic, where the address is known.
