@@ -3,6 +3,7 @@
 //! Owns the store (it alone opens SQLite for writing), the files of the report folder, their formats, their closing
 //! and their retention. Must not know: packets, detection, geolocation databases.
 
+pub mod by_site;
 pub mod campaigns;
 pub mod clock;
 pub mod countries;
