@@ -353,9 +353,13 @@ impl Report {
             return Err(format!("{table} of {} add up to {sum} attempts, its total is {total}", unit.id));
         }
         for site in &self.by_site {
-            let total = self.sites.iter().find(|row| row.id == site.site).map_or(0, |row| row.counts.attempts);
+            let total =
+                self.sites.iter().find(|row| row.id == site.site).map_or(0, |row| row.counts.attempts);
             if let Some((table, sum)) = site.unreconciled(total) {
-                return Err(format!("{table} of {} add up to {sum} attempts, its total is {total}", site.site));
+                return Err(format!(
+                    "{table} of {} add up to {sum} attempts, its total is {total}",
+                    site.site
+                ));
             }
         }
         match parts.iter().find(|(_, part)| *part != self.totals.attempts) {
