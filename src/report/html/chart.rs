@@ -20,7 +20,7 @@ const DATES_MAX: usize = 6;
 /// Observed for less than this, a step counts as a hole.
 const HOLE: f64 = 0.001;
 /// Observed for less than this, it is marked as watched in part.
-const WHOLE: f64 = 0.999;
+const WHOLE: f64 = 0.99;
 
 /// One step of a chart.
 pub struct Step<'s> {
@@ -98,17 +98,20 @@ impl Bars<'_> {
     }
 }
 
-/// A round number not below the highest bar, of which a half and a quarter are round as well.
+/// A round number not below the highest bar, of which a half is round as well.
 fn ceiling(highest: u64) -> u64 {
-    let mut step = 1_u64;
-    while let Some(tenfold) = step.checked_mul(10).filter(|tenfold| *tenfold <= highest) {
-        step = tenfold;
+    if highest < 10 {
+        return highest.next_multiple_of(2).max(2);
     }
-    [1, 2, 4, 6, 8, 10]
+    let mut tenth = 1_u64;
+    while let Some(tenfold) = tenth.checked_mul(10).filter(|tenfold| *tenfold <= highest / 10) {
+        tenth = tenfold;
+    }
+    [10, 12, 16, 20, 24, 30, 40, 50, 60, 80, 100]
         .into_iter()
-        .filter_map(|times| step.checked_mul(times))
+        .filter_map(|times| tenth.checked_mul(times))
         .find(|round| *round >= highest)
-        .map_or(highest, |round| round.max(2))
+        .unwrap_or(highest)
 }
 
 fn down(value: u64, ceiling: u64) -> f64 {
@@ -256,8 +259,8 @@ mod tests {
 
     #[test]
     fn the_scale_is_round_and_not_below_the_highest() {
-        let found = [0, 1, 2, 3, 7, 10, 11, 37, 99, 100, 101, 1_728_000].map(ceiling);
-        assert_eq!(found, [2, 2, 2, 4, 8, 10, 20, 40, 100, 100, 200, 2_000_000]);
+        let found = [0, 1, 3, 8, 9, 10, 11, 37, 99, 100, 101, 2_295, 1_728_000].map(ceiling);
+        assert_eq!(found, [2, 2, 4, 8, 10, 10, 12, 40, 100, 100, 120, 2_400, 2_000_000]);
         assert_eq!(ceiling(u64::MAX), u64::MAX, "without overflow");
     }
 

@@ -118,7 +118,11 @@ fn untold() -> String {
 /// A share of 1 as per cent.
 pub fn per_cent(share: f64) -> String {
     let percent = share * 100.0;
-    if percent > 0.0 && percent < 0.05 { "< 0.1 %".to_owned() } else { format!("{percent:.1} %") }
+    match percent {
+        small if small > 0.0 && small < 0.05 => "< 0.1 %".to_owned(),
+        large if (99.95..100.0).contains(&large) => "> 99.9 %".to_owned(),
+        _ => format!("{percent:.1} %"),
+    }
 }
 
 fn between([low, high]: [f64; 2]) -> String {
@@ -151,10 +155,10 @@ mod tests {
     }
 
     #[test]
-    fn shares_are_told_to_a_tenth_and_never_as_nothing_when_there_is_something() {
+    fn shares_are_told_to_a_tenth_and_never_as_nothing_or_all_when_they_are_not() {
         assert_eq!(
-            [0.0, 0.0004, 0.0005, 0.629, 1.0].map(per_cent),
-            ["0.0 %", "< 0.1 %", "0.1 %", "62.9 %", "100.0 %"]
+            [0.0, 0.0004, 0.0005, 0.629, 0.9999, 1.0].map(per_cent),
+            ["0.0 %", "< 0.1 %", "0.1 %", "62.9 %", "> 99.9 %", "100.0 %"]
         );
     }
 }
