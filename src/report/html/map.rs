@@ -27,23 +27,27 @@ struct Land {
 
 struct World {
     size: (&'static str, &'static str),
+    /// The outline of the globe.
+    sea: &'static str,
     lands: Vec<Land>,
 }
 
 static MAP: LazyLock<World> = LazyLock::new(|| {
-    let mut size = ("1", "1");
+    let (mut size, mut sea) = (("1", "1"), "");
     let mut lands = Vec::new();
     for line in WORLD.lines().filter(|line| !line.starts_with('#')) {
         let mut cells = line.split('\t');
         let mut next = || cells.next().unwrap_or_default();
         let (first, second, third, fourth, path) = (next(), next(), next(), next(), next());
-        if third.is_empty() {
+        if first == "~" {
+            sea = path;
+        } else if third.is_empty() {
             size = (first, second);
         } else {
             lands.push(Land { code: first, x: second, y: third, area: fourth.parse().unwrap_or(0), path });
         }
     }
-    World { size, lands }
+    World { size, sea, lands }
 });
 
 /// What is drawn: the attempts that shares of countries are of, and where the others are.
@@ -141,6 +145,7 @@ fn lands(report: &Report, drawn: &Drawn<'_>) -> Markup {
         .map(|land| land.path)
         .collect();
     html! {
+        path.sea d=(MAP.sea) {}
         path.land d=(blank) {}
         @for land in MAP.lands.iter().filter(|land| land.code == "-") { path.nocode d=(land.path) {} }
         @for land in MAP.lands.iter().filter(|land| is_home(land) && !is_drawn(land)) {
@@ -163,7 +168,7 @@ fn legend(report: &Report, drawn: &Drawn<'_>) -> Markup {
             li { span.swatch.land {} "none located here" }
             @for ((at, low), high) in drawn.edges.iter().enumerate().zip(nexts) {
                 li {
-                    span.swatch class=(format!("q{}", at + 1)) {}
+                    span class=(format!("swatch q{}", at + 1)) {}
                     @match high {
                         Some(high) if high == *low => (grouped(*low)),
                         Some(high) => { (grouped(*low)) "–" (grouped(high)) },

@@ -3,6 +3,7 @@
 use maud::{Markup, html};
 
 use crate::report::html::tables::{Cell, Table, count, text, titled};
+use crate::report::html::words::moment;
 use crate::report::html::{map, sites};
 use crate::report::shape::{OriginRow, Report};
 
@@ -131,36 +132,31 @@ pub fn campaigns(report: &Report) -> Option<Markup> {
         .campaigns
         .iter()
         .map(|row| {
-            let code = |text: &str| Cell::Code(text.to_owned());
             vec![
-                code(&row.rule),
+                Cell::Code(row.rule.clone()),
                 text(&row.class),
-                code(&row.payload),
-                code(&row.client),
+                Cell::Codes(vec![row.payload.clone(), row.client.clone()]),
                 count(row.attempts),
                 Cell::Share(Some(row.share)),
                 count(row.incidents),
                 count(row.sources),
                 count(row.countries),
                 count(row.sites),
-                Cell::Number(super::words::moment(&row.first_seen)),
-                Cell::Number(super::words::moment(&row.last_seen)),
+                Cell::Span([moment(&row.first_seen), moment(&row.last_seen)]),
             ]
         })
         .collect::<Vec<_>>();
     let columns = &[
         "First rule",
         "Class",
-        "Payload",
-        "Client program",
+        "What it sends, and as whom",
         "#Attempts",
         "#Of all",
         "#Incidents",
         "#Sources",
         "#Countries",
         "#Sites",
-        "#First",
-        "#Last",
+        "#First and last, UTC",
     ];
     (!rows.is_empty()).then(|| {
         html! {

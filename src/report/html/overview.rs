@@ -10,17 +10,23 @@ use crate::report::shape::Report;
 
 /// The head of the page.
 pub fn head(report: &Report) -> Markup {
+    let certainty = sentence::certainty(report);
     html! {
         header {
             p.kicker { "Attack report" @if let Some(site) = &report.site { " · " (shown(site)) } }
             h1 { "Attacks in " (period(&report.period.name)) }
             (warnings(report))
-            blockquote { p { (shown_whole(&report.headline.text)) } }
-            (means(report))
-            @let certainty = sentence::certainty(report);
-            @if !certainty.is_empty() {
-                h2 id="certainty" { "How sure this is" }
-                ul.plain { @for told in certainty { li { (shown_whole(&told)) } } }
+            div.lead {
+                div {
+                    blockquote { p { (capital(&shown_whole(&report.headline.text))) } }
+                    (means(report))
+                }
+                @if !certainty.is_empty() {
+                    div.sure {
+                        h2 { "How sure this is" }
+                        ul.plain { @for told in certainty { li { (shown_whole(&told)) } } }
+                    }
+                }
             }
         }
     }
@@ -29,6 +35,12 @@ pub fn head(report: &Report) -> Markup {
 /// The sentence is ours, the names in it are not: they are cut where they are taken in, and it is cleaned part by part.
 fn shown_whole(sentence: &str) -> String {
     sentence.split(' ').map(shown).collect::<Vec<_>>().join(" ")
+}
+
+/// The sentence begins the page, so it begins as a sentence does.
+fn capital(sentence: &str) -> String {
+    let mut letters = sentence.chars();
+    letters.next().map_or_else(String::new, |first| first.to_uppercase().chain(letters).collect())
 }
 
 fn warnings(report: &Report) -> Markup {

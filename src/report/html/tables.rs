@@ -12,6 +12,8 @@ const ROWS_SHOWN: usize = 20;
 pub enum Cell {
     /// Something from the wire or a database, in the type of code.
     Code(String),
+    /// The same, one below the other.
+    Codes(Vec<String>),
     /// A count, where it is told.
     Count(Option<u64>),
     /// From and to, as shares.
@@ -22,6 +24,8 @@ pub enum Cell {
     Share(Option<f64>),
     /// A share of 1 without a bar.
     Rate(Option<f64>),
+    /// Two moments, one below the other.
+    Span([String; 2]),
     /// Words.
     Text(String),
 }
@@ -36,9 +40,14 @@ pub fn text(text: &str) -> Cell {
     Cell::Text(text.to_owned())
 }
 
-/// A title with its id behind it, where they differ.
+/// A title with its id behind it, where that says more: `Germany (DE)`, `SQL injection (web.sqli)`, but no `Hosting (hosting)`.
 pub fn titled(title: &str, id: &str) -> Cell {
-    Cell::Text(if title == id || title.is_empty() { id.to_owned() } else { format!("{title} ({id})") })
+    let is_word = id.bytes().all(|byte| byte.is_ascii_lowercase() || byte == b'_');
+    Cell::Text(match (title.is_empty() || title == id, is_word) {
+        (true, _) => id.to_owned(),
+        (false, true) => title.to_owned(),
+        (false, false) => format!("{title} ({id})"),
+    })
 }
 
 /// A table before it is written. The first column names the row.
@@ -73,9 +82,9 @@ impl Table<'_> {
 fn part(caption: &str, columns: &[&str], rows: &[Vec<Cell>]) -> Markup {
     html! {
         // Reached by keyboard, so that it can be scrolled without a pointer.
-        div.wide role="region" aria-label=(caption) tabindex="0" {
+        div.wide role="region" aria-label=(format!("Table: {caption}")) tabindex="0" {
             table {
-                caption { (caption) }
+                caption { span { (caption) } }
                 thead { tr {
                     @for column in columns {
                         @match column.strip_prefix('#') {
@@ -96,8 +105,16 @@ fn part(caption: &str, columns: &[&str], rows: &[Vec<Cell>]) -> Markup {
 
 fn written(cell: &Cell, names_row: bool) -> Markup {
     match cell {
+        // A row without a name still has a header, or nobody could ask for it.
+        Cell::Text(text) | Cell::Code(text) if names_row && text.is_empty() => {
+            html! { th scope="row" { "not named" } }
+        }
         Cell::Text(text) if names_row => html! { th scope="row" { (shown(text)) } },
         Cell::Code(text) if names_row => html! { th scope="row" { code { (shown(text)) } } },
+        Cell::Codes(texts) => {
+            html! { td.text.wide-text { @for text in texts { code.line { (shown(text)) } } } }
+        }
+        Cell::Span([first, last]) => html! { td.n { (first) br; (last) } },
         Cell::Text(text) => html! { td.text { (shown(text)) } },
         Cell::Code(text) => html! { td.text { code { (shown(text)) } } },
         Cell::Count(count) => html! { td.n { (count.map_or_else(untold, grouped)) } },
@@ -148,7 +165,10 @@ mod tests {
     fn a_table_has_a_caption_and_scopes_and_folds_what_is_long() {
         assert_eq!(table(0), "");
         let short = table(22);
-        assert!(short.contains("<caption>Things</caption>") && short.contains("scope=\"row\">row 21"));
+        assert!(
+            short.contains("<caption><span>Things</span></caption>")
+                && short.contains("scope=\"row\">row 21")
+        );
         assert!(short.contains("<th class=\"n\" scope=\"col\">Count</th>") && !short.contains("<details>"));
         let long = table(1_500);
         assert!(long.contains("<summary>1,480 more rows") && long.contains("row 1499"));

@@ -34,7 +34,7 @@ pub fn series(report: &Report) -> Option<Markup> {
         period(&last.period),
         peak.map_or_else(
             || "There were none.".to_owned(),
-            |peak| format!("The highest: {} in {}.", grouped(peak.whole), period(peak.period))
+            |peak| format!("The highest: {} ({}).", grouped(peak.whole), period(peak.period))
         )
     );
     let (strong, weak) = if declared {
@@ -141,5 +141,5 @@ fn months_table(trend: &Trend) -> Markup {
         .collect();
     let columns =
         &["Month", "#Observed", "#In the headline", "#From overseas", "#In 30 observed days", "Changed"];
-    Table { caption: "Month by month", columns, rows }.write()
+    Table { caption: "The months in numbers", columns, rows }.write()
 }

@@ -200,11 +200,16 @@ for (const [code, lon, lat] of POINTS) {
   found.set(code, { area: 0, x, y, path: "" });
 }
 
-console.log("# World map, one country a line: code (ISO 3166-1 alpha-2; XK; - where there is none), x and y of its largest part, area, path.");
+console.log("# World map, one country a line: code (ISO 3166-1 alpha-2; XK; - where there is none, ~ for the globe), x and y of its largest part, area, path.");
 console.log("# Made by world.mjs from Natural Earth 1:50m admin-0 countries (public domain), through world-atlas 2.0.2 (ISC).");
 console.log("# Borders are those of Natural Earth; they take no position.");
 console.log(`# Equal Earth projection centred on ${CENTRE} degrees east; width and height of the drawing:`);
 console.log(`${WIDTH}\t${HEIGHT}`);
+// The globe as far as it is drawn: along one edge and back along the other.
+const [north, south] = [83.7, SOUTH];
+const side = (lon, from, to) => Array.from({ length: 41 }, (_, at) => place([lon, from + ((to - from) * at) / 40]));
+const globe = [...side(CENTRE + 180, north, south), ...side(CENTRE - 180, south, north)];
+console.log(["~", 0, 0, 0, drawn(globe)].join("\t"));
 for (const [code, { x, y, area, path }] of [...found].sort(([a], [b]) => (a < b ? -1 : 1))) {
   console.log([code, Math.round(x), Math.round(y), Math.round(area), path].join("\t"));
 }
