@@ -1,101 +1,34 @@
 //! The live pipeline: one capture thread an interface, classify, report.
 
+mod renewal;
+mod status;
+
 use std::path::PathBuf;
 use std::sync::atomic::Ordering;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
-use std::time::Duration;
 
-use crossbeam_channel::bounded;
 use ipnet::IpNet;
 
-use crate::app::pipeline::{InterfaceStatus, Order, Reload, Shared, Stages, Status};
+use crate::app::live::renewal::Used;
+use crate::app::live::status::{Troubles, Watched};
+use crate::app::pipeline::{Order, Shared, Stages};
 use crate::app::prepare;
 use crate::capture::live::{Live, clock};
-use crate::capture::watch::{Health, State};
+use crate::capture::watch::State;
 use crate::capture::{CaptureError, interfaces};
 use crate::classify::classifier::Classifier;
-use crate::classify::database::DatabaseInfo;
-use crate::classify::geo::Geo;
 use crate::classify::site::Fallback;
 use crate::config::Settings;
-use crate::detect::Detector;
 use crate::exit::Fatal;
 use crate::handoff::{CHANNEL_RECORDS, Outbox, WhenFull, channel};
 use crate::inspect::{DetectorCell, Inspector, limits};
 use crate::model::time::Timestamp;
-use crate::report::provenance::Provenance;
 use crate::report::shape::Report;
 use crate::report::writer::{Mode, Setup, Writer};
 
-/// How long a reload waits for the classifier to count by the new settings.
-const RELOAD_MAX: Duration = Duration::from_secs(5);
-
 /// A capture thread and the name of its interface.
 type CaptureThread = (String, JoinHandle<Result<(), CaptureError>>);
-
-/// A captured interface: its name, its state as told by its thread, and the state that was last logged.
-struct Watched {
-    name: String,
-    health: Arc<Health>,
-    logged: State,
-}
-
-impl Watched {
-    /// What is wrong with it.
-    fn trouble(&self, silence_mins: u32) -> Option<String> {
-        let name = &self.name;
-        match self.health.state() {
-            State::Watching => None,
-            State::Down => {
-                Some(format!("interface {name} is down or has no carrier: nothing is observed on it"))
-            }
-            State::Silent => Some(format!(
-                "interface {name} is up, and no frame came for {silence_mins} min or longer: is the cable, the mirror \
-                 port or capture.filter the right one?"
-            )),
-            State::ClockUnset => Some(format!(
-                "the clock shows a time before gatewatch was built: frames of {name} cannot be dated and are not judged"
-            )),
-        }
-    }
-}
-
-/// What the classifier counts by.
-#[derive(Clone)]
-struct Used {
-    settings: Arc<Settings>,
-    config_hash: String,
-    provenance: Provenance,
-    databases: Vec<DatabaseInfo>,
-    lists_hash: String,
-}
-
-impl Used {
-    fn new(settings: &Arc<Settings>, config_hash: &str, provenance: &Provenance, geo: &Geo) -> Self {
-        Self {
-            settings: Arc::clone(settings),
-            config_hash: config_hash.to_owned(),
-            provenance: provenance.clone(),
-            databases: geo.infos(),
-            lists_hash: geo.lists().hash(),
-        }
-    }
-
-    /// Databases by name and date.
-    fn described(&self) -> Vec<String> {
-        self.databases.iter().map(|info| format!("{} {}", info.kind, info.build_date)).collect()
-    }
-}
-
-/// What is wrong with the databases.
-#[derive(Default)]
-struct Troubles {
-    /// A file that was not taken.
-    refused: Option<String>,
-    /// Age of the one that decides; its whole days change, its being too old does not.
-    age: Option<String>,
-}
 
 /// A running live pipeline.
 pub struct Pipeline {
@@ -187,87 +120,6 @@ impl Pipeline {
         })
     }
 
-    /// Takes new settings, rules and databases into use. What needs a restart keeps its value.
-    pub fn reload(&self, settings: &Arc<Settings>, config_hash: &str) -> Result<(), String> {
-        let _changing = lock(&self.changing);
-        let detector: Arc<Detector> = prepare::detector(settings).map_err(|error| error.to_string())?;
-        let geo = prepare::geo(settings).map_err(|error| error.to_string())?;
-        let provenance = prepare::provenance(settings, config_hash, &detector, &geo);
-        self.take(Used::new(settings, config_hash, &provenance, &geo), geo)?;
-        self.detectors.replace(detector);
-        lock(&self.troubles).refused = None;
-        Ok(())
-    }
-
-    /// Lets the classifier count by something else.
-    fn take(&self, used: Used, geo: Geo) -> Result<(), String> {
-        let (taken, answer) = bounded(1);
-        let (settings, provenance) = (Arc::clone(&used.settings), used.provenance.clone());
-        let order = Order::Reload(Box::new(Reload { settings, geo, provenance, taken }));
-        if !self.order(order) || answer.recv_timeout(RELOAD_MAX).is_err() {
-            return Err("the classifier is too busy to take new settings; try again".into());
-        }
-        *lock(&self.used) = used;
-        Ok(())
-    }
-
-    /// The settings in effect.
-    pub fn settings(&self) -> Arc<Settings> {
-        Arc::clone(&lock(&self.used).settings)
-    }
-
-    /// Takes the databases and lists that `read` gives into use, if they are others than before. Where it gives none the
-    /// ones in use stay; that is said once. False where the classifier was too busy: to be tried again.
-    pub fn renew(&self, read: impl FnOnce(&Settings, &[DatabaseInfo]) -> Result<Geo, String>) -> bool {
-        let _changing = lock(&self.changing);
-        let old = lock(&self.used).clone();
-        let geo = match read(&old.settings, &old.databases) {
-            Ok(geo) => geo,
-            Err(error) => {
-                self.note_refused(Some(format!("{error}; what was read before stays in use")));
-                return true;
-            }
-        };
-        let detector = self.detectors.current();
-        let provenance = prepare::provenance(&old.settings, &old.config_hash, &detector, &geo);
-        let new = Used::new(&old.settings, &old.config_hash, &provenance, &geo);
-        if (&new.databases, &new.lists_hash) != (&old.databases, &old.lists_hash) {
-            let databases = new.described().join(", ");
-            if let Err(error) = self.take(new, geo) {
-                tracing::warn!(error, "databases are not renewed yet");
-                return false;
-            }
-            tracing::info!(databases, "databases and lists are renewed");
-        }
-        self.note_refused(None);
-        true
-    }
-
-    fn note_refused(&self, now: Option<String>) {
-        let mut troubles = lock(&self.troubles);
-        if troubles.refused != now {
-            if let Some(error) = &now {
-                tracing::error!(error, "database or list not taken");
-            } else {
-                tracing::info!("databases and lists are good again");
-            }
-            troubles.refused = now;
-        }
-    }
-
-    /// Looks at the age of the database that decides; one that is too old is said once.
-    pub fn note_age(&self, at: Timestamp) {
-        let now = {
-            let used = lock(&self.used);
-            used.provenance.too_old(at, used.settings.origin.database_age_max_days)
-        };
-        let mut troubles = lock(&self.troubles);
-        if let (Some(old), None) = (&now, &troubles.age) {
-            tracing::warn!("{old}");
-        }
-        troubles.age = now;
-    }
-
     fn order(&self, order: Order) -> bool {
         lock(&self.stages).as_ref().is_some_and(|stages| stages.order(order))
     }
@@ -277,85 +129,6 @@ impl Pipeline {
         if !self.order(Order::Rotate) {
             tracing::warn!("too busy to rotate");
         }
-    }
-
-    /// A number that moves only while capture, classify and report all move.
-    pub fn heartbeat(&self) -> u64 {
-        let now = self.shared.beats();
-        let mut moved = lock(&self.moved);
-        if now.iter().zip(&moved.0).all(|(now, known)| now != known) {
-            *moved = (now, moved.1 + 1);
-        }
-        moved.1
-    }
-
-    /// The threads that are at work, by name.
-    pub fn unfinished(&self) -> Vec<String> {
-        let captures = lock(&self.captures);
-        let running = captures.iter().filter(|(_, thread)| !thread.is_finished());
-        let mut names: Vec<String> = running.map(|(name, _)| format!("capture-{name}")).collect();
-        names.extend(lock(&self.stages).iter().flat_map(Stages::unfinished).map(str::to_owned));
-        names
-    }
-
-    /// Whether every thread is at work.
-    pub fn is_running(&self) -> bool {
-        self.unfinished().len() == lock(&self.captures).len() + Stages::NAMES.len()
-    }
-
-    /// Logs each interface whose state has changed since the last look.
-    pub fn log_changes(&self) {
-        for watched in lock(&self.watched).iter_mut() {
-            let now = watched.health.state();
-            if now == std::mem::replace(&mut watched.logged, now) {
-                continue;
-            }
-            if let Some(trouble) = watched.trouble(self.silence_mins) {
-                tracing::warn!("{trouble}");
-            } else {
-                tracing::info!(iface = watched.name, "the interface is watched again");
-            }
-        }
-    }
-
-    /// Its state.
-    pub fn status(&self) -> Status {
-        let states: Vec<State> = lock(&self.watched).iter().map(|watched| watched.health.state()).collect();
-        let interfaces: Vec<InterfaceStatus> = lock(&self.captures)
-            .iter()
-            .zip(&states)
-            .map(|((name, thread), state)| InterfaceStatus {
-                name: name.clone(),
-                capturing: !thread.is_finished(),
-                link: state.name().to_owned(),
-            })
-            .collect();
-        let mut told = Status {
-            version: env!("CARGO_PKG_VERSION").to_owned(),
-            started: self.started.to_string(),
-            detector_set: self.detectors.current().set_hash().to_owned(),
-            databases: lock(&self.used).described(),
-            ..Status::default()
-        };
-        self.shared.fill(&mut told);
-        told.troubles
-            .extend(lock(&self.watched).iter().filter_map(|watched| watched.trouble(self.silence_mins)));
-        let Troubles { refused, age } = &*lock(&self.troubles);
-        told.troubles.extend(refused.iter().chain(age).cloned());
-        let word = if self.shared.stop.load(Ordering::Acquire) {
-            "stopping"
-        } else if !interfaces.iter().any(|interface| interface.capturing) {
-            "starting"
-        } else if !states.iter().any(|state| state.is_observing()) {
-            "blind"
-        } else if told.troubles.is_empty() && self.is_running() {
-            "capturing"
-        } else {
-            "degraded"
-        };
-        word.clone_into(&mut told.state);
-        told.interfaces = interfaces;
-        told
     }
 
     /// Tells capture to stop; the other stages follow.

@@ -13,7 +13,7 @@ use crate::model::grade::Grade;
 use crate::model::period::{Period, PeriodKind};
 use crate::model::place::SourceKey;
 use crate::model::time::{Hour, MICROS_PER_SEC, Timestamp};
-use crate::tally::{Event, Incident, Stage};
+use crate::tally::event::{Event, Incident, Stage};
 
 /// Memory of one incident in the map: its last event with texts.
 const BYTES_PER_LINE: usize = 1_024;

@@ -11,7 +11,7 @@ use std::path::{Path, PathBuf};
 use crate::model::period::{Period, PeriodKind};
 use crate::report::names::{event_name, parse_event_name};
 use crate::report::{ReportError, events, files};
-use crate::tally::Event;
+use crate::tally::event::Event;
 
 /// A file's name and its length.
 pub type Length = (String, u64);

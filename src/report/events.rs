@@ -9,7 +9,7 @@ use sha1::{Digest, Sha1};
 
 use crate::model::attempt::{Attempt, Evidence};
 use crate::model::origin::Infrastructure;
-use crate::tally::Event;
+use crate::tally::event::Event;
 
 /// One line, with its end.
 pub fn line(event: &Event) -> String {

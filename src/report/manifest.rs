@@ -13,7 +13,8 @@ use sha2::{Digest, Sha256};
 
 use crate::model::period::Period;
 use crate::model::time::Timestamp;
-use crate::report::store::{Closed, Store};
+use crate::report::store::Store;
+use crate::report::store::closed::Closed;
 use crate::report::{ReportError, files, json};
 
 /// Name of the list of expired files.

@@ -4,9 +4,11 @@
 //! then is. What a crash left beyond that length was never counted and is cut off at the next start, so events and
 //! tallies always agree.
 
+mod closing;
+mod late;
+
 use std::collections::BTreeSet;
-use std::fs;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use crate::config::privacy::{Addresses, Privacy};
 use crate::config::report::Report as Settings;
@@ -14,25 +16,18 @@ use crate::config::state::State;
 use crate::model::attempt::AttemptId;
 use crate::model::period::{Period, PeriodKind};
 use crate::model::pseudonym::{KEY_KEPT_MICROS, MonthKey};
-use crate::model::time::{Hour, MICROS_PER_SEC, Timestamp};
+use crate::model::time::{MICROS_PER_SEC, Timestamp};
 use crate::report::clock::Clock;
 use crate::report::event_files::{EventFiles, Length};
 use crate::report::format::{self, FormatRow};
 use crate::report::names::stem;
 use crate::report::provenance::Provenance;
-use crate::report::rollup::Keep;
 use crate::report::shape::Report;
 use crate::report::span::Span;
-use crate::report::store::{Closed, Store};
+use crate::report::store::Store;
 use crate::report::summary;
-use crate::report::{ReportError, files, manifest, reading, retention, sources};
+use crate::report::{ReportError, files, reading};
 use crate::tally::{OpenIncident, Snapshot};
-
-/// A period closes so long after its end: attempts are judged up to 30 s after their request.
-const CLOSING_DELAY_MICROS: i64 = 60 * MICROS_PER_SEC;
-/// Reports of open periods are written anew at most so often.
-const REFRESH_MICROS: i64 = 60 * MICROS_PER_SEC;
-
 /// Where the traffic comes from.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub enum Mode {
@@ -115,8 +110,9 @@ impl Writer {
             .flat_map(|hour| kinds.iter().map(|kind| Period::containing(*kind, hour.start())))
             .collect();
         for period in held {
-            // What an earlier run closed is only opened again by new counts, see `record`.
-            if writer.store.closed(period)?.is_none() {
+            // What an earlier run closed is only opened again by new counts, see `begin`: this run's, or those of one that was
+            // killed before it had closed the period again.
+            if !writer.store.is_closed(period)? || writer.store.is_reopened(period)? {
                 writer.open.insert(period);
             }
         }
@@ -208,6 +204,7 @@ impl Writer {
         for (counted, name, count) in unjudged {
             extra.push((counted, name, count));
         }
+        let begun = self.begin(snapshot)?;
         self.store.add(snapshot, &lengths, &extra, self.setup.mode)?;
         // From here on it is counted: nothing may fail any more, or it would be given again.
         self.events.committed(lengths);
@@ -217,83 +214,13 @@ impl Writer {
         if self.setup.mode == Mode::Replay {
             self.spans.append(&mut snapshot.spans);
         }
-        // A capture file may claim to span decades: periods in which it holds no packet get no report of their own.
-        let live = self.setup.mode == Mode::Live;
-        let watched = snapshot.watch.iter().filter(|(_, watch)| live || !watch.counters.is_empty());
-        let hours: BTreeSet<Hour> =
-            snapshot.rows.keys().map(|key| key.hour).chain(watched.map(|(hour, _)| *hour)).collect();
-        for hour in hours {
-            self.note_hour(hour);
-        }
-        Ok(())
-    }
-
-    /// The hour that what has no time of its own is counted in. A replay's first snapshots may come before anything told how far
-    /// time has gone: then it is that of the latest row.
-    fn hour_of(&self, snapshot: &Snapshot) -> Hour {
-        let now = self.clock.now().hour();
-        let counted = snapshot.rows.keys().map(|key| key.hour).chain(snapshot.unjudged.keys().copied());
-        counted.filter(|_| self.setup.mode == Mode::Replay).max().map_or(now, |latest| latest.max(now))
-    }
-
-    /// An hour, or where its period was closed by this run the one that counts late.
-    fn open_hour(&self, hour: Hour, late: Hour) -> Hour {
-        let closed = |kind: &PeriodKind| self.closed_now.contains(&Period::containing(*kind, hour.start()));
-        if self.kinds.iter().any(closed) { late } else { hour }
-    }
-
-    /// Opens the periods again that the clock closed before it was set back into them: they close a second time as a
-    /// correction, and the files of the first time stay as they are.
-    fn reopen(&mut self) {
-        for kind in &self.kinds {
-            let period = Period::containing(*kind, self.clock.now());
-            if self.closed_now.remove(&period) {
-                self.open.insert(period);
-                self.events.reopen(period);
-            }
-        }
-    }
-
-    /// Closes the periods that are over, and refreshes the open ones now and then.
-    pub fn settle(&mut self) -> Result<(), ReportError> {
-        let due: Vec<Period> = self
-            .open
-            .iter()
-            .copied()
-            .filter(|period| period.end().plus_micros(CLOSING_DELAY_MICROS) <= self.clock.now())
-            .collect();
-        if self.clock.may_close() {
-            self.close_all(due)?;
-        }
-        let stale = self.refreshed.is_none_or(|last| self.clock.now().micros_since(last) >= REFRESH_MICROS);
-        if self.setup.mode == Mode::Live && stale && !self.clock.is_new() {
-            self.refresh_open()?;
-            self.refreshed = Some(self.clock.now());
-            self.shrink()?;
-        }
-        Ok(())
-    }
-
-    /// Keeps the store within its size.
-    fn shrink(&mut self) -> Result<(), ReportError> {
-        let today = Period::containing(PeriodKind::Day, self.clock.now()).first_hour();
-        for given_up in self.store.shrink(self.setup.state.limit.0, today)? {
-            tracing::warn!(given_up, "the store is larger than state.limit and was made smaller");
-        }
+        self.open.extend(begun);
         Ok(())
     }
 
     /// Begins a new part of the events files.
     pub fn rotate(&mut self) {
         self.events.rotate();
-    }
-
-    /// The end: a replay closes everything, live capture leaves open periods open.
-    pub fn finish(&mut self) -> Result<(), ReportError> {
-        match self.setup.mode {
-            Mode::Replay => self.close_all(self.open.iter().copied().collect()),
-            Mode::Live => self.refresh_open(),
-        }
     }
 
     /// The report of everything in the store that a period of the longest configured kind holds, for the last word of
@@ -310,165 +237,10 @@ impl Writer {
         Ok(Some((self.setup.settings.directory.join(format!("{stem}.txt")), report)))
     }
 
-    /// Attempts whose period this run has closed count in the open one: a closed file never changes.
-    fn move_late(&self, snapshot: &mut Snapshot) {
-        if self.closed_now.is_empty() {
-            return;
-        }
-        let is_closed = |hour: Hour| {
-            self.kinds.iter().any(|kind| self.closed_now.contains(&Period::containing(*kind, hour.start())))
-        };
-        let now = self.clock.now().hour();
-        let late: Vec<_> = snapshot.rows.keys().filter(|key| is_closed(key.hour)).cloned().collect();
-        for key in late {
-            if let Some(sums) = snapshot.rows.remove(&key) {
-                snapshot.late += sums.attempts;
-                snapshot.add_row(crate::tally::TallyKey { hour: now, ..key }, sums);
-            }
-        }
-        let late: Vec<_> = snapshot.frames.keys().filter(|key| is_closed(key.hour)).cloned().collect();
-        for key in late {
-            if let Some(sums) = snapshot.frames.remove(&key) {
-                let entry = snapshot.frames.entry(crate::tally::FrameKey { hour: now, ..key }).or_default();
-                entry.attempts += sums.attempts;
-                entry.headline += sums.headline;
-                entry.overseas += sums.overseas;
-            }
-        }
-        let today = Period::containing(PeriodKind::Day, self.clock.now());
-        let late: Vec<_> =
-            snapshot.sources.keys().filter(|key| self.closed_now.contains(&key.day)).cloned().collect();
-        for key in late {
-            if let Some(sums) = snapshot.sources.remove(&key) {
-                snapshot.add_source(crate::tally::SourceDay { day: today, ..key }, &sums);
-            }
-        }
-        let late: Vec<_> = snapshot.watch.keys().copied().filter(|hour| is_closed(*hour)).collect();
-        for hour in late {
-            if let Some(watch) = snapshot.watch.remove(&hour) {
-                snapshot.add_counters(now, &watch.counters);
-                let entry = snapshot.watch.entry(now).or_default();
-                entry.observed_micros = entry.observed_micros.saturating_add(watch.observed_micros);
-            }
-        }
-    }
-
     fn append_events(&mut self, snapshot: &Snapshot) -> Result<Vec<Length>, ReportError> {
         let today = Period::containing(PeriodKind::Day, self.clock.now());
         let closed = &self.closed_now;
         let part_max = self.setup.settings.events_part.0;
         self.events.append(&snapshot.events, part_max, (today, |day| closed.contains(&day)))
-    }
-
-    /// Opens the periods of an hour that was counted in, but for those that this run has closed.
-    fn note_hour(&mut self, hour: Hour) {
-        for kind in &self.kinds {
-            let period = Period::containing(*kind, hour.start());
-            if !self.closed_now.contains(&period) {
-                self.open.insert(period);
-            }
-        }
-    }
-
-    fn close_all(&mut self, mut periods: Vec<Period>) -> Result<(), ReportError> {
-        if periods.is_empty() {
-            return Ok(());
-        }
-        periods.sort_by_key(|period| (period.end(), period.kind()));
-        let mut days = false;
-        for period in periods {
-            self.close(period)?;
-            days |= period.kind() == PeriodKind::Day;
-        }
-        files::sync_folder(&self.setup.settings.directory)?;
-        self.shrink()?;
-        if days && self.setup.mode == Mode::Live && self.clock.may_remove() {
-            let tidied = retention::tidy(&self.setup.settings, self.clock.now())?;
-            for gone in tidied.compressed.iter().chain(&tidied.removed) {
-                self.events.forget(gone);
-                self.store.forget_event_file(gone)?;
-            }
-            manifest::note_expired(&self.setup.settings.directory, &tidied.removed, self.clock.now())?;
-            let state = &self.setup.state;
-            let days = (self.setup.privacy.keep_addresses_days, state.keep_hours_days, state.keep_days_days);
-            self.store.roll(Keep::days(self.clock.now(), days, state.keep_years))?;
-        }
-        Ok(())
-    }
-
-    fn close(&mut self, period: Period) -> Result<(), ReportError> {
-        let before = self.store.closed(period)?;
-        // Of a kind without reports the manifest alone tells how often it was closed.
-        let version = self.store.closed_version(period)?.max(before.as_ref().map(|closed| closed.version));
-        let version = version.unwrap_or(0) + 1;
-        let directory = self.setup.settings.directory.clone();
-        if period.kind() == PeriodKind::Day && self.setup.settings.events {
-            sources::write(&self.store, &directory, period)?;
-            self.events.close(period);
-        }
-        let mut closed = None;
-        if self.setup.settings.periods.iter().any(|name| name == period.kind().name()) {
-            let mut report = summary::build(&self.store, &Span::of(period), None, &self.setup.provenance)?;
-            report.previous_sha256 = self.store.last_closed(period.kind().name())?;
-            report.corrects = before.map(|closed| format!("{}.json", stem(period, closed.version)));
-            let sealed = format::seal(&report);
-            self.write_report(&report, &sealed, &stem(period, version))?;
-            if self.setup.mode == Mode::Live {
-                remove_open(&directory, period);
-            }
-            closed = Some(Closed { version, sha256: format::hash_of(&sealed) });
-        }
-        let manifest = manifest::write(&self.store, &directory, period, version)?;
-        self.store.close(period, closed.as_ref(), &manifest)?;
-        self.open.remove(&period);
-        self.closed_now.insert(period);
-        Ok(())
-    }
-
-    fn refresh_open(&mut self) -> Result<(), ReportError> {
-        let configured = &self.setup.settings.periods;
-        let periods: Vec<Period> = self
-            .open
-            .iter()
-            .copied()
-            .filter(|period| configured.iter().any(|name| name == period.kind().name()))
-            .collect();
-        for period in periods {
-            let mut report = summary::build(&self.store, &Span::of(period), None, &self.setup.provenance)?;
-            report.open = true;
-            let sealed = format::seal(&report);
-            self.write_report(&report, &sealed, &format!("report-{period}.open"))?;
-        }
-        files::sync_folder(&self.setup.settings.directory)
-    }
-
-    fn write_report(
-        &self,
-        report: &Report,
-        sealed: &serde_json::Value,
-        stem: &str,
-    ) -> Result<(), ReportError> {
-        for row in &self.formats {
-            for output in (row.write)(report, sealed) {
-                files::write_whole(
-                    &self.setup.settings.directory,
-                    &format!("{stem}{}", output.suffix),
-                    output.content.as_bytes(),
-                )?;
-            }
-        }
-        Ok(())
-    }
-}
-
-/// Removes the files of a period that were written while it was open.
-fn remove_open(directory: &Path, period: Period) {
-    let prefix = format!("report-{period}.open.");
-    let Ok(entries) = fs::read_dir(directory) else { return };
-    for entry in entries.flatten() {
-        if entry.file_name().to_string_lossy().starts_with(&prefix) {
-            // One that stays says by its name that it is not the last word.
-            let _ = fs::remove_file(entry.path());
-        }
     }
 }

@@ -2,6 +2,10 @@
 //!
 //! Owns the tally's keys and sums. Pure: no clock, no file, no thread. Must not know: packets, formats.
 
+pub mod event;
+
+mod adding;
+
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 
@@ -13,6 +17,7 @@ use crate::model::period::Period;
 use crate::model::place::{Country, Place, Sector, SourceKey, SourcePrefix};
 use crate::model::progress::{Counters, Reading};
 use crate::model::time::{Hour, Timestamp};
+use crate::tally::event::Event;
 
 /// The finest row that is kept for good.
 #[derive(Clone, Debug, Eq, Hash, Ord, PartialEq, PartialOrd)]
@@ -94,17 +99,6 @@ pub struct Campaign {
     /// What it sends, numbers left out.
     pub payload: Box<str>,
 }
-
-/// Rows of sources between two snapshots. The reporter takes a snapshot twice a second; only while it cannot write do so many
-/// come together, and 65,536 rows are some 20 MB.
-const SOURCES_MAX: usize = 65_536;
-/// Identities between two snapshots: 16 MB.
-const IDS_MAX: usize = 1 << 20;
-/// Campaigns described between two snapshots: 4 MB at most.
-const CAMPAIGNS_MAX: usize = 8_192;
-/// Names of autonomous systems between two snapshots; more are not in use (some 80,000 are routed).
-const SYSTEMS_MAX: usize = 131_072;
-
 /// One source's row of a day.
 #[derive(Clone, Debug, Eq, Hash, Ord, PartialEq, PartialOrd)]
 pub struct SourceDay {
@@ -227,64 +221,6 @@ pub struct HourWatch {
     pub counters: Counters,
 }
 
-/// One event line, already classified. Formatting is left to the report room.
-#[derive(Clone, Debug, PartialEq)]
-pub struct Event {
-    /// The attempt as it crossed the channel.
-    pub attempt: Box<crate::model::attempt::Attempt>,
-    /// Its attributed client (the peer, unless a trusted proxy named another), as it is written.
-    pub client: std::net::IpAddr,
-    /// Whether it is not its address that is written.
-    pub hidden: bool,
-    /// Grade after the proxy headers were weighed.
-    pub grade: Grade,
-    /// Site name.
-    pub site: Arc<str>,
-    /// Origin.
-    pub origin: crate::model::origin::Origin,
-    /// Attempts that the line stands for: those of its incident since the line before.
-    pub represented: u64,
-    /// The incident so far; none for web requests, which have a line each.
-    pub incident: Option<Incident>,
-}
-
-/// Where in its incident a line stands.
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub enum Stage {
-    /// The first line.
-    Begin,
-    /// One of those a minute.
-    Continues,
-    /// The last line; it may stand for no attempt.
-    End,
-}
-
-impl Stage {
-    /// The name in event lines.
-    pub const fn name(self) -> &'static str {
-        match self {
-            Self::Begin => "begin",
-            Self::Continues => "continues",
-            Self::End => "end",
-        }
-    }
-}
-
-/// An incident, as far as it has come.
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub struct Incident {
-    /// Where in it this is.
-    pub stage: Stage,
-    /// Time of its first attempt.
-    pub first: Timestamp,
-    /// Time of its last attempt.
-    pub last: Timestamp,
-    /// Attempts so far.
-    pub attempts: u64,
-    /// Attempts of its busiest minute.
-    pub peak_per_minute: u64,
-}
-
 /// Acts that never made an attack, and what was lost while sources were watched.
 #[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
 pub struct Unjudged {
@@ -365,111 +301,4 @@ pub struct Snapshot {
     pub unjudged: BTreeMap<Hour, Unjudged>,
     /// Everything up to here is in this or an earlier snapshot, less the reply time-out.
     pub watermark: Timestamp,
-}
-
-impl Snapshot {
-    /// Adds one attempt's counts to its row.
-    pub fn add_row(&mut self, key: TallyKey, sums: Sums) {
-        self.rows.entry(key).or_default().add(sums);
-    }
-
-    /// Adds to a source's row and widens its span. Where there are too many rows, to the remainder of its country.
-    pub fn add_source(&mut self, key: SourceDay, sums: &SourceSums) {
-        let key = if self.sources.len() < SOURCES_MAX || self.sources.contains_key(&key) {
-            key
-        } else {
-            self.sources_spilled = self.sources_spilled.saturating_add(sums.sums.attempts);
-            SourceDay { source: None, asn: None, campaign: CampaignId(0), ..key }
-        };
-        self.sources.entry(key).or_insert(SourceSums::at(sums.seen.0)).add(sums);
-    }
-
-    /// Notes an identity, with the second of its attempt. Of too many the later ones are not kept for the next run.
-    pub fn add_id(&mut self, id: AttemptId, second: i64) {
-        if self.ids.len() < IDS_MAX {
-            self.ids.push((id, second));
-        } else {
-            self.ids_shed += 1;
-        }
-    }
-
-    /// Adds an event line; those beyond `limit` are shed and counted.
-    pub fn add_event(&mut self, event: Event, limit: usize) {
-        if self.events.len() < limit {
-            self.events.push(event);
-        } else {
-            self.events_shed = self.events_shed.saturating_add(event.represented);
-        }
-    }
-
-    /// Describes a campaign; of too many only the number is known.
-    pub fn add_campaign(&mut self, campaign: Campaign) {
-        if self.campaigns.len() < CAMPAIGNS_MAX {
-            self.campaigns.insert(campaign.id, campaign);
-        }
-    }
-
-    /// Notes the name of an autonomous system.
-    pub fn add_system(&mut self, asn: u32, org: &Arc<str>) {
-        if self.systems.len() < SYSTEMS_MAX {
-            self.systems.entry(asn).or_insert_with(|| Arc::clone(org));
-        }
-    }
-
-    /// Adds to an endpoint's row.
-    pub fn add_endpoint(&mut self, key: Endpoint, sums: EndpointSums) {
-        let entry = self.endpoints.entry(key).or_default();
-        entry.attempts = entry.attempts.saturating_add(sums.attempts);
-        entry.answered = entry.answered.saturating_add(sums.answered);
-        entry.clean_sources = sums.clean_sources;
-    }
-
-    /// Adds an attempt by the frames it came in.
-    pub fn add_frames(&mut self, key: FrameKey, headline: bool, overseas: bool) {
-        let entry = self.frames.entry(key).or_default();
-        entry.attempts += 1;
-        entry.headline += u64::from(headline);
-        entry.overseas += u64::from(headline && overseas);
-    }
-
-    /// Adds observed time, split at hours.
-    pub fn add_observed(&mut self, from: Timestamp, to: Timestamp) {
-        match self.spans.last_mut() {
-            Some((_, last)) if *last == from => *last = to,
-            _ => self.spans.push((from, to)),
-        }
-        let mut at = from;
-        while at < to {
-            let end = at.hour().end().min(to);
-            let watch = self.watch.entry(at.hour()).or_default();
-            watch.observed_micros = watch.observed_micros.saturating_add(end.micros_since(at));
-            at = end;
-        }
-    }
-
-    /// Adds counters to an hour.
-    pub fn add_counters(&mut self, hour: Hour, counters: &Counters) {
-        self.watch.entry(hour).or_default().counters.merge(counters);
-    }
-
-    /// Rows it holds: the measure of its size.
-    pub fn len(&self) -> usize {
-        self.rows.len()
-            + self.sources.len()
-            + self.events.len()
-            + self.watch.len()
-            + self.endpoints.len()
-            + self.frames.len()
-            + self.campaigns.len()
-            + self.systems.len()
-    }
-
-    /// Whether nothing was counted.
-    pub fn is_empty(&self) -> bool {
-        self.len() == 0
-            && self.ids.is_empty()
-            && self.events_shed == 0
-            && self.duplicates == 0
-            && self.unjudged.is_empty()
-    }
 }
