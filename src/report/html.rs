@@ -34,7 +34,7 @@ const SECTIONS: &[Section] = &[
     Section { id: "time", title: "Over time", write: |report, _| time::series(report) },
     Section { id: "trend", title: "Month by month", write: |report, _| time::trend(report) },
     Section { id: "sites", title: "Protected sites", write: |report, _| sites::sites(report) },
-    Section { id: "origins", title: "Where from", write: |report, _| origins::countries(report) },
+    Section { id: "origins", title: "Where from", write: |report, _| origins::places(report) },
     Section { id: "networks", title: "Networks", write: |report, _| origins::networks(report) },
     Section { id: "classes", title: "What was tried", write: |report, _| sites::classes(report) },
     Section {
@@ -42,6 +42,7 @@ const SECTIONS: &[Section] = &[
         title: "Counted apart: not in the headline",
         write: |report, _| origins::apart(report),
     },
+    Section { id: "incidents", title: "Largest incidents", write: |report, _| origins::incidents(report) },
     Section { id: "campaigns", title: "Campaigns", write: |report, _| origins::campaigns(report) },
     Section { id: "evidence", title: "Evidence of the origin", write: |report, _| origins::evidence(report) },
     Section { id: "unseen", title: "What could not be seen", write: |report, _| method::unseen(report) },

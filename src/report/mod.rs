@@ -13,6 +13,7 @@ pub mod doubtful;
 pub mod events;
 pub mod files;
 pub mod format;
+pub mod incidents;
 pub mod manifest;
 pub mod names;
 pub mod networks;

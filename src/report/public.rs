@@ -45,6 +45,12 @@ pub fn redact(report: &mut Report, sources_min: u64) {
         row.client.clear();
         row.payload.clear();
     }
+    for row in &mut report.incidents {
+        row.source.clear();
+        if !countries.contains(&row.place) {
+            row.place = SMALL.into();
+        }
+    }
     report.likely_false_alarms.clear();
 }
 

@@ -9,6 +9,7 @@ use crate::model::place::Sector;
 use crate::report::by_site::SitePart;
 use crate::report::campaigns::CampaignRow;
 use crate::report::dominance::{Agreement, Dominance};
+use crate::report::incidents::IncidentRow;
 use crate::report::reading::ReadingRow;
 use crate::report::regimes::RegimeRow;
 use crate::report::trend::Trend;
@@ -296,6 +297,8 @@ pub struct Report {
     pub series: Vec<Step>,
     /// Whether it is getting worse; `null` but for months and years.
     pub trend: Option<Trend>,
+    /// The largest incidents that touch the period, those in the headline first.
+    pub incidents: Vec<IncidentRow>,
     /// Campaigns with most attempts.
     pub campaigns: Vec<CampaignRow>,
     /// The stretches that were counted in one way each: databases, detectors, settings.

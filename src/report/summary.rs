@@ -16,8 +16,8 @@ use crate::report::span::{Days, Span};
 use crate::report::store::{Store, is_loss};
 use crate::report::tables::Tables;
 use crate::report::{
-    ReportError, campaigns, dominance, doubtful, networks, query, reading, regimes, rollup, sentence, spread,
-    trend,
+    ReportError, campaigns, dominance, doubtful, incidents, networks, query, reading, regimes, rollup,
+    sentence, spread, trend,
 };
 
 /// The loss of event lines: attempts that no line represents.
@@ -92,6 +92,7 @@ pub fn build(
         readings,
         series: series(asked, &tables.steps, &watch, &regimes)?,
         trend: trend::read(asked, declared)?,
+        incidents: incidents::read(store, span, site)?,
         campaigns: campaigns::read(store, span, site)?,
         regimes: regimes::rows(&regimes),
         losses: losses(&counters),

@@ -8,13 +8,17 @@ use crate::classify::classifier::Classifier;
 use crate::classify::incident::Placed;
 use crate::classify::seen::Sighting;
 use crate::model::attempt::Attempt;
-use crate::model::class::Unit;
+use crate::model::class::{Class, Unit};
 use crate::model::grade::Grade;
 use crate::model::origin::Origin;
 use crate::model::period::{Period, PeriodKind};
 use crate::model::place::{Place, Sector, SourceKey, SourcePrefix};
+use crate::model::time::Timestamp;
 use crate::tally::event::{Event, Stage};
-use crate::tally::{CampaignId, FRAMES_MAX, FrameKey, SourceDay, SourceSums, Sums, TallyKey};
+use crate::tally::{
+    CampaignId, FRAMES_MAX, FrameKey, IncidentKey, IncidentSoFar, IncidentSums, SourceDay, SourceSums, Sums,
+    TallyKey,
+};
 
 /// Who sent an attempt.
 struct Who {
@@ -57,6 +61,7 @@ impl Classifier {
             return;
         }
         self.delta.add_id(attempt.id, attempt.time.secs());
+        let so_far = self.incidents.count(incident, attempt.time);
         let stage = if matches!(placed, Placed::Begins(_)) { Stage::Begin } else { Stage::Continues };
         let counted = Counted {
             headline: class.in_headline() && site_counts && who.label_counts && who.grade.is_proven(),
@@ -71,6 +76,9 @@ impl Classifier {
             campaign: self.noted(placed),
         };
         self.add(&attempt, &who, &counted);
+        if let Some(so_far) = so_far {
+            self.note_incident(class, &who, &counted, so_far);
+        }
         self.doubts.note(&attempt, who.source, &site, &mut self.delta);
         self.delta.pseudonym_month = self.privacy.month();
         let mut origin = Origin::clone(&who.origin);
@@ -121,6 +129,30 @@ impl Classifier {
             }
             Placed::Continues(id) => id,
         }
+    }
+
+    /// Notes how far the incident has come that an attempt belongs to.
+    fn note_incident(
+        &mut self,
+        class: Class,
+        who: &Who,
+        counted: &Counted,
+        (so_far, last): (IncidentSoFar, Timestamp),
+    ) {
+        let key = IncidentKey {
+            first: so_far.first,
+            source: (!who.client.is_unspecified()).then(|| SourceKey::of(who.written)),
+            class,
+            site: Arc::clone(&counted.site),
+        };
+        let sums = IncidentSums {
+            last,
+            attempts: so_far.attempts,
+            peak_per_minute: so_far.peak_per_minute,
+            headline: counted.headline,
+            place: who.origin.place,
+        };
+        self.delta.add_incident(key, sums);
     }
 
     /// Adds to every row that an attempt counts in.

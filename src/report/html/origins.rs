@@ -2,9 +2,12 @@
 
 use maud::{Markup, html};
 
+use crate::model::class::Class;
+use crate::report::countries;
 use crate::report::html::tables::{Cell, Table, count, text, titled};
-use crate::report::html::words::moment;
+use crate::report::html::words::{duration, moment};
 use crate::report::html::{map, sites};
+use crate::report::incidents::IncidentRow;
 use crate::report::shape::{OriginRow, Report};
 
 /// Kinds of origin below the country, with their titles.
@@ -20,7 +23,7 @@ fn of_kind<'r>(report: &'r Report, kind: &str) -> Vec<&'r OriginRow> {
 }
 
 /// The map and the countries.
-pub fn countries(report: &Report) -> Option<Markup> {
+pub fn places(report: &Report) -> Option<Markup> {
     let rows = of_kind(report, "country");
     let disputed = rows.iter().any(|row| row.disputed.is_some());
     let cells = |row: &&OriginRow| {
@@ -126,6 +129,46 @@ pub fn apart(report: &Report) -> Option<Markup> {
     })
 }
 
+/// The largest incidents, with their beginning, end and busiest minute.
+pub fn incidents(report: &Report) -> Option<Markup> {
+    let cells = |row: &IncidentRow| {
+        vec![
+            Cell::Code(row.source.clone()),
+            titled(countries::name(&row.place), &row.place),
+            class(&row.class),
+            text(&row.site),
+            Cell::Span([moment(&row.first_seen), moment(&row.last_seen)]),
+            Cell::Number(duration(row.seconds)),
+            count(row.attempts),
+            count(row.peak_per_minute),
+        ]
+    };
+    let columns = &[
+        "Source",
+        "Origin",
+        "Class",
+        "Site",
+        "#First and last, UTC",
+        "#Length",
+        "#Attempts",
+        "#Busiest minute",
+    ];
+    let of = |headline: bool| -> Vec<_> {
+        report.incidents.iter().filter(|row| row.headline == headline).map(cells).collect()
+    };
+    (!report.incidents.is_empty()).then(|| {
+        html! {
+            p { "Incident: " (report.definition.incident) ". Told are the largest that touch the period, each with all of its attempts." }
+            (Table { caption: "Largest incidents in the headline", columns, rows: of(true) }.write())
+            (Table { caption: "Largest incidents that are not in it", columns, rows: of(false) }.write())
+        }
+    })
+}
+
+fn class(id: &str) -> Cell {
+    titled(Class::from_id(id).map_or("", |class| class.row().title), id)
+}
+
 /// Campaigns with most attempts.
 pub fn campaigns(report: &Report) -> Option<Markup> {
     let rows = report
@@ -134,7 +177,7 @@ pub fn campaigns(report: &Report) -> Option<Markup> {
         .map(|row| {
             vec![
                 Cell::Code(row.rule.clone()),
-                text(&row.class),
+                class(&row.class),
                 Cell::Codes(vec![row.payload.clone(), row.client.clone()]),
                 count(row.attempts),
                 Cell::Share(Some(row.share)),

@@ -4,7 +4,7 @@ use maud::{Markup, html};
 
 use crate::report::by_site::SitePart;
 use crate::report::html::tables::{Cell, Table, bar, count, per_cent, text, titled};
-use crate::report::html::words::shown;
+use crate::report::html::words::{shown, so_many};
 use crate::report::sentence::grouped;
 use crate::report::shape::{Report, Row};
 use crate::report::units::UnitRow;
@@ -32,10 +32,10 @@ fn panel(report: &Report, row: &Row) -> Markup {
     html! {
         article.panel {
             h3 { (shown(&row.title)) }
-            p.figure { strong { (grouped(row.counts.headline_attempts)) } " attempts in the headline" }
+            p.figure { strong { (grouped(row.counts.headline_attempts)) } " in the headline" }
             p.note {
-                (grouped(row.counts.attempts)) " attempts of any kind, " (grouped(row.counts.incidents)) " incidents"
-                @if let Some(sources) = row.sources { ", " (grouped(sources)) " sources" }
+                (so_many(row.counts.attempts, "attempt")) " of any kind, " (so_many(row.counts.incidents, "incident"))
+                @if let Some(sources) = row.sources { ", " (so_many(sources, "source")) }
                 "."
             }
             @if let Some(part) = part { (largest("By class", &part.classes)) (largest("By origin", &part.origins)) }

@@ -3,6 +3,7 @@
 use std::borrow::Cow;
 
 use crate::model::period::{Period, PeriodKind};
+use crate::report::sentence::grouped;
 use crate::report::text::safe;
 
 /// Letters of one text that are shown: what comes from the wire may be 64 KB long.
@@ -65,6 +66,22 @@ pub fn moment(time: &str) -> String {
     second.replacen('T', " ", 1)
 }
 
+/// How long something took: `45 s`, `12 min`, `3 h 05 min`, `2 d 04 h`.
+pub fn duration(seconds: i64) -> String {
+    let (minutes, hours) = (seconds / 60, seconds / 3_600);
+    match seconds {
+        ..60 => format!("{seconds} s"),
+        60..3_600 => format!("{minutes} min"),
+        3_600..86_400 => format!("{hours} h {:02} min", minutes % 60),
+        _ => format!("{} d {:02} h", hours / 24, hours % 24),
+    }
+}
+
+/// So many of a thing, in the number that English wants.
+pub fn so_many(count: u64, thing: &str) -> String {
+    format!("{} {thing}{}", grouped(count), if count == 1 { "" } else { "s" })
+}
+
 /// A counter's name as words.
 pub fn counter(name: &str) -> String {
     shown(name).replace('_', " ")
@@ -93,6 +110,8 @@ mod tests {
             ["2026-09-03T04", "2026-09-03", "2026-09", "2026"].map(short_period),
             ["04:00", "3 Sep", "Sep 26", "2026"]
         );
+        assert_eq!([45, 61, 11_100, 187_200].map(duration), ["45 s", "1 min", "3 h 05 min", "2 d 04 h"]);
+        assert_eq!([so_many(1, "source"), so_many(1_000, "source")], ["1 source", "1,000 sources"]);
         assert_eq!(moment("2026-09-03T04:05:06.789Z"), "2026-09-03 04:05:06");
     }
 }
