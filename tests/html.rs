@@ -18,7 +18,6 @@ use std::path::{Path, PathBuf};
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
-use serde_json::Value;
 
 #[allow(dead_code, reason = "shared by all tests")]
 mod support;
@@ -27,7 +26,7 @@ use support::browser::Browser;
 use support::tallies::{Tallies, pages};
 
 /// Width, colours: a small phone and a desktop.
-const WINDOWS: [(u32, &str); 4] = [(360, "light"), (360, "dark"), (1280, "light"), (1280, "dark")];
+const WINDOWS: [(u32, &str); 4] = [(360, "light"), (1280, "dark"), (360, "dark"), (1280, "light")];
 /// Nobody waits for more than this on a phone: 4 MiB of text.
 const PAGE_MAX: usize = 4 << 20;
 
@@ -90,7 +89,7 @@ fn every_page_is_quiet_narrow_and_open_to_all() {
     let pictures = root("target/html-report");
     fs::create_dir_all(&pictures).unwrap();
     for (name, path) in all(folder.path()) {
-        for (width, colours) in WINDOWS {
+        for (at, (width, colours)) in WINDOWS.into_iter().enumerate() {
             let case = format!("{name}-{width}-{colours}");
             browser.window(width, colours);
             browser.open(&path);
@@ -100,7 +99,8 @@ fn every_page_is_quiet_narrow_and_open_to_all() {
             assert!(widest <= u64::from(width), "{case} is {widest} wide");
             let picture = browser.picture();
             fs::write(pictures.join(format!("{case}.png")), STANDARD.decode(picture).unwrap()).unwrap();
-            if let Some(axe) = &axe {
+            // Both widths and both colours of each page; of the plan's all four together.
+            if let Some(axe) = axe.as_ref().filter(|_| name == "plan" || at < 2) {
                 assert_eq!(barriers(&mut browser, axe), Vec::<String>::new(), "{case}");
             }
             assert_eq!(browser.requests().len(), 1, "{case}: nothing was asked for later");
@@ -210,5 +210,4 @@ fn the_policy_names_style_and_script_by_their_hashes_and_nothing_else() {
     }
     assert!(policy.starts_with("default-src 'none'") && !policy.contains("unsafe"), "{policy}");
     assert!(!page.contains("style=\""), "a style of its own would be refused");
-    let _: Value = serde_json::json!(policy);
 }

@@ -4,6 +4,7 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
+use crate::classify::seen::Sighting;
 use crate::model::class::Class;
 use crate::model::place::SourceKey;
 use crate::model::time::{MICROS_PER_SEC, Timestamp};
@@ -21,6 +22,8 @@ struct Open {
     last: Timestamp,
     campaign: CampaignId,
     attempts: u64,
+    /// Up to here an earlier run has counted them.
+    counted_until: Timestamp,
     /// The minute of the last attempt, and how many it has.
     minute: (i64, u64),
     peak_per_minute: u64,
@@ -28,7 +31,15 @@ struct Open {
 
 impl Open {
     const fn at(time: Timestamp, campaign: CampaignId) -> Self {
-        Self { first: time, last: time, campaign, attempts: 0, minute: (i64::MIN, 0), peak_per_minute: 0 }
+        Self {
+            first: time,
+            last: time,
+            campaign,
+            attempts: 0,
+            counted_until: Timestamp(i64::MIN),
+            minute: (i64::MIN, 0),
+            peak_per_minute: 0,
+        }
     }
 }
 
@@ -72,7 +83,7 @@ impl Incidents {
         let OpenIncident { source, class, site, last, campaign, so_far } = incident;
         let mut open = Open::at(last, campaign);
         if let Some(IncidentSoFar { first, attempts, peak_per_minute }) = so_far {
-            open = Open { first, attempts, peak_per_minute, ..open };
+            open = Open { first, attempts, counted_until: last, peak_per_minute, ..open };
         }
         if self.recent.len() < self.generation_max {
             self.recent.insert((source, class, site), open);
@@ -109,11 +120,14 @@ impl Incidents {
         placed
     }
 
-    /// Counts an attempt that was placed in its incident; tells how far that has come, and its last attempt.
+    /// Counts an attempt that was placed in its incident; tells how far that has come, and its last attempt. Those that an
+    /// earlier run counted are counted here as well where that run's count is not known: a replay that was killed and is
+    /// done again comes to the same incidents.
     pub fn count(
         &mut self,
         (source, class, site): (SourceKey, Class, &Arc<str>),
         time: Timestamp,
+        sighting: Sighting,
     ) -> Option<(IncidentSoFar, Timestamp)> {
         let open = self.recent.get_mut(&(source, class, Arc::clone(site)))?;
         let minute = time.secs().div_euclid(60);
@@ -124,7 +138,7 @@ impl Incidents {
             open.minute.1 += 1;
             open.peak_per_minute = open.peak_per_minute.max(open.minute.1);
         }
-        open.attempts += 1;
+        open.attempts += u64::from(sighting == Sighting::New || time > open.counted_until);
         let Open { first, last, attempts, peak_per_minute, .. } = *open;
         Some((IncidentSoFar { first, attempts, peak_per_minute }, last))
     }
@@ -174,24 +188,27 @@ mod tests {
         };
         incidents.preload(open);
         let mut told = Vec::new();
-        // A copy is placed and not counted.
-        for (secs, is_new) in [(60, true), (61, true), (62, false), (63, true), (59, true), (180, true)] {
+        let (earlier, new) = (Sighting::Earlier, Sighting::New);
+        // What the earlier run counted up to its last attempt is in its count already.
+        for (secs, sighting) in
+            [(50, earlier), (60, new), (61, earlier), (62, new), (59, new), (180, new), (45, new)]
+        {
             let key = (source, Class::WebSqli, &site);
             incidents.place(key, second(secs), || crate::classify::campaign::of(&crate::testing::attempt()));
-            if is_new {
-                told.push(incidents.count(key, second(secs)).unwrap());
-            }
+            told.push(incidents.count(key, second(secs), sighting).unwrap());
         }
         let so_far =
             |attempts, peak_per_minute| IncidentSoFar { first: second(10), attempts, peak_per_minute };
         assert_eq!(
             told,
             [
+                (so_far(5, 2), second(50)),
                 (so_far(6, 2), second(60)),
                 (so_far(7, 2), second(61)),
-                (so_far(8, 3), second(63)),
-                (so_far(9, 3), second(63)),
+                (so_far(8, 3), second(62)),
+                (so_far(9, 3), second(62)),
                 (so_far(10, 3), second(180)),
+                (so_far(11, 3), second(180)),
             ]
         );
     }

@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 /// Debian's packages of it, the lightest first.
 const NAMES: [&str; 3] = ["chromium-headless-shell", "chromium", "chromium-browser"];
 /// Seconds after which it is killed, whatever it does.
-const PATIENCE: &str = "240";
+const PATIENCE: &str = "480";
 
 /// A running browser with one page.
 pub struct Browser {

@@ -18,7 +18,8 @@ use gatewatch::report::store::Store;
 use gatewatch::report::summary;
 use gatewatch::report::writer::Mode;
 use gatewatch::tally::{
-    Campaign, CampaignId, Endpoint, EndpointSums, FrameKey, Snapshot, SourceDay, SourceSums, Sums, TallyKey,
+    Campaign, CampaignId, Endpoint, EndpointSums, FrameKey, IncidentKey, IncidentSums, Snapshot, SourceDay,
+    SourceSums, Sums, TallyKey,
 };
 
 /// The month of all of them.
@@ -226,6 +227,20 @@ impl Tallies {
         };
         self.snapshot.add_row(key, sums);
         self.snapshot.add_source(source(many, time, (place, sector, grade, headline)), &seen(sums, time));
+        let key = IncidentKey {
+            first: time,
+            source: Some(SourceKey::of(address(many))),
+            class: many.class,
+            site: Arc::clone(&site),
+        };
+        let sums = IncidentSums {
+            last: time.plus_micros(1_800_000_000),
+            attempts: many.attempts,
+            peak_per_minute: many.attempts.div_ceil(3),
+            headline,
+            place,
+        };
+        self.snapshot.add_incident(key, sums);
         self.snapshot.add_frames(
             FrameKey { hour, site: Arc::clone(&site), frames: 2 },
             headline,
@@ -253,6 +268,10 @@ impl Tallies {
     }
 }
 
+fn address(many: &Many<'_>) -> IpAddr {
+    IpAddr::V4(Ipv4Addr::from(0x0800_0000 + many.source * 97))
+}
+
 fn seen(sums: Sums, time: Timestamp) -> SourceSums {
     SourceSums { sums, infrastructure: Some(Infrastructure::Hosting), ..SourceSums::at(time) }
 }
@@ -262,7 +281,7 @@ fn source(
     time: Timestamp,
     (place, sector, grade, headline): (Place, Sector, Grade, bool),
 ) -> SourceDay {
-    let address = IpAddr::V4(Ipv4Addr::from(0x0800_0000 + many.source * 97));
+    let address = address(many);
     SourceDay {
         day: Period::containing(PeriodKind::Day, time),
         source: Some((SourceKey::of(address), SourcePrefix::of(address, (24, 48)))),

@@ -45,7 +45,7 @@ struct Counted {
 impl Classifier {
     /// Counts one attempt.
     pub fn attempt(&mut self, mut attempt: Box<Attempt>) {
-        let is_new = self.seen.sight(attempt.id, attempt.time) == Sighting::New;
+        let sighting = self.seen.sight(attempt.id, attempt.time);
         let who = self.who(&attempt);
         let host = attempt.http.as_ref().and_then(|http| http.hostname.as_deref());
         let class = attempt.judgement.class;
@@ -56,12 +56,13 @@ impl Classifier {
         // A copy counts nothing, but the incident that it belongs to goes on: an earlier run may have counted it.
         let incident = (who.source, class, &site);
         let placed = self.incidents.place(incident, attempt.time, || campaign::of(&attempt));
-        if !is_new {
+        let so_far =
+            (sighting != Sighting::Again).then(|| self.incidents.count(incident, attempt.time, sighting));
+        if sighting != Sighting::New {
             self.delta.duplicates += 1;
             return;
         }
         self.delta.add_id(attempt.id, attempt.time.secs());
-        let so_far = self.incidents.count(incident, attempt.time);
         let stage = if matches!(placed, Placed::Begins(_)) { Stage::Begin } else { Stage::Continues };
         let counted = Counted {
             headline: class.in_headline() && site_counts && who.label_counts && who.grade.is_proven(),
@@ -76,7 +77,7 @@ impl Classifier {
             campaign: self.noted(placed),
         };
         self.add(&attempt, &who, &counted);
-        if let Some(so_far) = so_far {
+        if let Some(so_far) = so_far.flatten() {
             self.note_incident(class, &who, &counted, so_far);
         }
         self.doubts.note(&attempt, who.source, &site, &mut self.delta);
