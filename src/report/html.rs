@@ -29,12 +29,16 @@ struct Section {
 
 /// The parts of the page below its head, in their order.
 const SECTIONS: &[Section] = &[
-    Section { id: "figures", title: "Key figures", write: |report, _| overview::figures(report) },
-    Section { id: "coverage", title: "When was watched", write: |report, _| overview::coverage(report) },
+    Section { id: "figures", title: "Key figures", write: |report, _| Some(overview::figures(report)) },
+    Section {
+        id: "coverage",
+        title: "When was watched",
+        write: |report, _| Some(overview::coverage(report)),
+    },
     Section { id: "time", title: "Over time", write: |report, _| time::series(report) },
     Section { id: "trend", title: "Month by month", write: |report, _| time::trend(report) },
     Section { id: "sites", title: "Protected sites", write: |report, _| sites::sites(report) },
-    Section { id: "origins", title: "Where from", write: |report, _| origins::places(report) },
+    Section { id: "origins", title: "Where from", write: |report, _| Some(origins::places(report)) },
     Section { id: "networks", title: "Networks", write: |report, _| origins::networks(report) },
     Section { id: "classes", title: "What was tried", write: |report, _| sites::classes(report) },
     Section {
@@ -44,10 +48,18 @@ const SECTIONS: &[Section] = &[
     },
     Section { id: "incidents", title: "Largest incidents", write: |report, _| origins::incidents(report) },
     Section { id: "campaigns", title: "Campaigns", write: |report, _| origins::campaigns(report) },
-    Section { id: "evidence", title: "Evidence of the origin", write: |report, _| origins::evidence(report) },
-    Section { id: "unseen", title: "What could not be seen", write: |report, _| method::unseen(report) },
+    Section {
+        id: "evidence",
+        title: "Evidence of the origin",
+        write: |report, _| Some(origins::evidence(report)),
+    },
+    Section {
+        id: "unseen",
+        title: "What could not be seen",
+        write: |report, _| Some(method::unseen(report)),
+    },
     Section { id: "doubtful", title: "Likely false alarms", write: |report, _| method::doubtful(report) },
-    Section { id: "method", title: "How it was counted", write: |report, _| method::method(report) },
+    Section { id: "method", title: "How it was counted", write: |report, _| Some(method::method(report)) },
     Section {
         id: "verify",
         title: "How to verify it",

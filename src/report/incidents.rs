@@ -4,6 +4,7 @@
 //! from a million addresses leaves some thousand rows, and still the largest of them.
 
 use std::collections::BTreeMap;
+use std::collections::btree_map::Entry;
 
 use rusqlite::{OptionalExtension, Transaction, params};
 use serde::Serialize;
@@ -104,13 +105,15 @@ fn rows_of_day<'f>(
     filled: &'f mut BTreeMap<i64, u32>,
 ) -> rusqlite::Result<&'f mut u32> {
     let day = hour.0.div_euclid(24) * 24;
-    if !filled.contains_key(&day) {
-        let rows = transaction
-            .prepare_cached("SELECT count(*) FROM incident WHERE hour >= ?1 AND hour < ?1 + 24")?
-            .query_row([day], |row| row.get(0))?;
-        filled.insert(day, rows);
+    match filled.entry(day) {
+        Entry::Occupied(known) => Ok(known.into_mut()),
+        Entry::Vacant(free) => {
+            let rows = transaction
+                .prepare_cached("SELECT count(*) FROM incident WHERE hour >= ?1 AND hour < ?1 + 24")?
+                .query_row([day], |row| row.get(0))?;
+            Ok(free.insert(rows))
+        }
     }
-    Ok(filled.entry(day).or_default())
 }
 
 /// Forgets addresses before `addresses_from`, all but the largest of each day before `hours_from`, and all before `months_from`.

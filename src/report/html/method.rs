@@ -13,8 +13,8 @@ use crate::report::sentence::grouped;
 use crate::report::shape::Report;
 
 /// What no number of this report holds.
-pub fn unseen(report: &Report) -> Option<Markup> {
-    Some(html! {
+pub fn unseen(report: &Report) -> Markup {
+    html! {
         (readings(report))
         @let lost: u64 = report.losses.values().sum();
         @if lost == 0 { p { "Nothing was seen to be lost: every counter of losses is zero." } }
@@ -26,7 +26,7 @@ pub fn unseen(report: &Report) -> Option<Markup> {
         @if report.not_judged.values().any(|count| *count > 0) {
             (counters("Watched, and no attack: in no number above", &report.not_judged))
         }
-    })
+    }
 }
 
 fn counters(caption: &str, counters: &BTreeMap<String, u64>) -> Markup {
@@ -89,7 +89,7 @@ pub fn doubtful(report: &Report) -> Option<Markup> {
 }
 
 /// Definitions, databases, detectors, settings.
-pub fn method(report: &Report) -> Option<Markup> {
+pub fn method(report: &Report) -> Markup {
     let definition = &report.definition;
     let words = [
         ("Attempt", definition.attempt),
@@ -100,7 +100,7 @@ pub fn method(report: &Report) -> Option<Markup> {
         ("Overseas", definition.overseas),
     ];
     let home = if report.home.is_empty() { "not declared".to_owned() } else { report.home.join(", ") };
-    Some(html! {
+    html! {
         dl {
             @for (word, meaning) in words { dt { (word) } dd { (meaning) "." } }
             dt { "Home" } dd { (shown(&home)) }
@@ -111,7 +111,7 @@ pub fn method(report: &Report) -> Option<Markup> {
         }
         (databases(report))
         (regimes(report))
-    })
+    }
 }
 
 fn databases(report: &Report) -> Markup {

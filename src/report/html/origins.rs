@@ -23,7 +23,7 @@ fn of_kind<'r>(report: &'r Report, kind: &str) -> Vec<&'r OriginRow> {
 }
 
 /// The map and the countries.
-pub fn places(report: &Report) -> Option<Markup> {
+pub fn places(report: &Report) -> Markup {
     let rows = of_kind(report, "country");
     let disputed = rows.iter().any(|row| row.disputed.is_some());
     let cells = |row: &&OriginRow| {
@@ -57,7 +57,7 @@ pub fn places(report: &Report) -> Option<Markup> {
     if disputed {
         columns.push("#Disputed");
     }
-    Some(html! {
+    html! {
         (map::write(report))
         (Table { caption: "Origins, according to the IP addresses", columns: &columns, rows: rows.iter().map(cells).collect() }.write())
         @if !rows.is_empty() {
@@ -68,7 +68,7 @@ pub fn places(report: &Report) -> Option<Markup> {
                 @if disputed { " Disputed: attempts that a second database puts elsewhere." }
             }
         }
-    })
+    }
 }
 
 /// Networks and their kinds.
@@ -101,12 +101,12 @@ fn network(row: &OriginRow) -> Vec<Cell> {
 }
 
 /// How well the origin is proven, and which rows of the statement there are.
-pub fn evidence(report: &Report) -> Option<Markup> {
-    Some(html! {
+pub fn evidence(report: &Report) -> Markup {
+    html! {
         p { "An address is evidence only where its sender answered. Every attempt is graded by that; the headline takes E1 and better." }
         (sites::rows("Evidence of the origin", "Grade", &report.grades))
         (sites::rows("Rows of the statement", "Row", &report.sectors))
-    })
+    }
 }
 
 /// What is counted in units of its own, never in the headline.

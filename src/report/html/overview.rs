@@ -72,7 +72,7 @@ fn means(report: &Report) -> Markup {
 }
 
 /// The numbers that are asked for most, then the same traffic in every unit.
-pub fn figures(report: &Report) -> Option<Markup> {
+pub fn figures(report: &Report) -> Markup {
     let headline = &report.headline;
     let located = report.origins.iter().filter(|row| row.share.is_some()).count() as u64;
     let unknown =
@@ -86,7 +86,7 @@ pub fn figures(report: &Report) -> Option<Markup> {
     let units = sentence::ladder(&report.totals)
         .into_iter()
         .filter(|(unit, _)| ["sources", "incidents", "campaigns"].contains(unit));
-    Some(html! {
+    html! {
         ul.tiles {
             @for (what, number, beside) in tiles {
                 @if let Some(number) = number { li { strong { (number) } span { (what) } @if !beside.is_empty() { small { (beside) } } } }
@@ -95,7 +95,7 @@ pub fn figures(report: &Report) -> Option<Markup> {
             li { strong { (per_cent(report.period.coverage.share)) } span { "of the time observed" } }
         }
         (ladder(report))
-    })
+    }
 }
 
 fn interval(interval: Option<[u64; 2]>) -> String {
@@ -126,7 +126,7 @@ fn ladder(report: &Report) -> Markup {
 }
 
 /// How much of the time was watched, and when.
-pub fn coverage(report: &Report) -> Option<Markup> {
+pub fn coverage(report: &Report) -> Markup {
     let coverage = &report.period.coverage;
     let hours = |seconds: i64| format!("{:.1}", seconds as f64 / 3_600.0);
     let told = format!(
@@ -147,10 +147,10 @@ pub fn coverage(report: &Report) -> Option<Markup> {
         })
         .collect();
     let holes = steps.iter().filter(|step| step.observed < 0.001).count() as u64;
-    Some(html! {
+    html! {
         p { (told) "; " (grouped(report.totals.packets)) " packets were captured."
             @if holes > 0 { " In " (grouped(holes)) " of " (grouped(steps.len() as u64)) " steps nothing was observed: what happened then is in no number." }
         }
         (chart::band(&format!("Band of coverage from {} to {}: {told}", moment(&report.period.from), moment(&report.period.to)), &steps))
-    })
+    }
 }
