@@ -76,6 +76,15 @@ for package in "$${missing[@]:before}"; do
 done
 endef
 
+# axe-core, the accessibility checker of tests/html.rs (MPL-2.0, tests only), as PyPI carries it: that is one file and needs no npm.
+define AXE
+if ! compgen -G 'target/test-python/lib/*/site-packages/axe_playwright_python/axe.min.js' >/dev/null; then
+    { python3 -m venv target/test-python \
+        && target/test-python/bin/pip install --quiet --disable-pip-version-check --no-deps axe-playwright-python==0.1.8; } \
+        || echo "gatewatch: axe-core could not be fetched: its part of tests/html.rs is skipped" >&2
+fi
+endef
+
 help: ## this list
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 20
 
@@ -96,9 +105,14 @@ test-packages: packages
 	have /lib/systemd/systemd systemd-sysv
 	have systemd-nspawn systemd-container
 	have dbus-daemon dbus
+	# A browser for tests/html.rs, with letters to draw.
+	command -v chromium >/dev/null 2>&1 || have chromium-headless-shell chromium-headless-shell
+	have /usr/share/fonts/truetype/dejavu/DejaVuSans.ttf fonts-dejavu-core
+	python3 -c 'import ensurepip' 2>/dev/null || missing+=(python3-venv)
 	quiet=()
 	$(KNOCK_PACKAGES)
 	$(INSTALL)
+	$(AXE)
 	[ $${#quiet[@]} = 0 ] || $(SUDO) systemctl disable --quiet "$${quiet[@]}" || echo "gatewatch: not disabled: $${quiet[*]}" >&2
 
 $(GATEWATCH): packages

@@ -67,8 +67,17 @@ reordered_percent = 30
 /// What must be the same however often it was killed.
 fn counted(report: &Value) -> Value {
     let parts = [
-        "period", "totals", "headline", "sites", "origins", "sectors", "classes", "grades", "series",
+        "period",
+        "totals",
+        "headline",
+        "sites",
+        "origins",
+        "sectors",
+        "classes",
+        "grades",
+        "series",
         "losses",
+        "incidents",
     ];
     parts
         .iter()

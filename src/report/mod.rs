@@ -3,6 +3,7 @@
 //! Owns the store (it alone opens SQLite for writing), the files of the report folder, their formats, their closing
 //! and their retention. Must not know: packets, detection, geolocation databases.
 
+pub mod by_site;
 pub mod campaigns;
 pub mod clock;
 pub mod countries;
@@ -12,6 +13,7 @@ pub mod doubtful;
 pub mod events;
 pub mod files;
 pub mod format;
+pub mod incidents;
 pub mod manifest;
 pub mod names;
 pub mod networks;

@@ -6,6 +6,7 @@ use rusqlite::{Connection, OptionalExtension, Transaction, params};
 use crate::model::period::{Period, PeriodKind};
 use crate::model::time::{Hour, MICROS_PER_DAY, Timestamp};
 use crate::report::distinct::{self, Seen, Sketches};
+use crate::report::incidents;
 use crate::report::span::Span;
 
 /// Remembered first hour that is still kept by the hour.
@@ -81,6 +82,7 @@ pub fn roll(connection: &mut Connection, keep: Keep) -> rusqlite::Result<()> {
     for table in ["source_day", "distinct_day"] {
         transaction.execute(&format!("DELETE FROM {table} WHERE day < ?1"), [keep.months_from.0])?;
     }
+    incidents::roll(&transaction, keep.addresses_from, keep.hours_from, keep.months_from)?;
     transaction.execute("DELETE FROM endpoint_day WHERE day < ?1", [keep.hours_from.0])?;
     transaction.execute("DELETE FROM campaign WHERE id NOT IN (SELECT campaign FROM source_day)", [])?;
     transaction.commit()

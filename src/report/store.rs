@@ -17,7 +17,7 @@ use crate::report::rollup::{self, Keep};
 use crate::report::source_rows::{self, Filled};
 use crate::report::trend::months::Known;
 use crate::report::writer::Mode;
-use crate::report::{ReportError, insert, regimes};
+use crate::report::{ReportError, incidents, insert, regimes};
 use crate::tally::Snapshot;
 
 /// Name of the store in the state folder.
@@ -98,6 +98,7 @@ impl Store {
         let before = filled.clone();
         let added = insert::all(&transaction, (snapshot, self.regime), files, extra)
             .and_then(|()| source_rows::add(&transaction, snapshot, filled, max))
+            .and_then(|()| incidents::add(&transaction, snapshot))
             .and_then(|()| match mode {
                 Mode::Live => insert::spans(&transaction, &snapshot.spans),
                 Mode::Replay => insert::unfinished(&transaction, snapshot, extra),

@@ -16,8 +16,8 @@ use crate::report::span::{Days, Span};
 use crate::report::store::{Store, is_loss};
 use crate::report::tables::Tables;
 use crate::report::{
-    ReportError, campaigns, dominance, doubtful, networks, query, reading, regimes, rollup, sentence, spread,
-    trend,
+    ReportError, campaigns, dominance, doubtful, incidents, networks, query, reading, regimes, rollup,
+    sentence, spread, trend,
 };
 
 /// The loss of event lines: attempts that no line represents.
@@ -34,6 +34,9 @@ const NOT_JUDGED: [(&str, &str); 3] = [
 
 /// Less of a step observed than this breaks a comparison with others.
 const COVERED_MIN: f64 = 0.9;
+
+/// Countries whose share is told with its interval, the largest: each is a bootstrap over all sources.
+const INTERVALS_MAX: usize = 10;
 
 /// Adds up the store for a span, for one site or all. `fallback` is what made the numbers where the store does not tell.
 pub fn build(
@@ -78,6 +81,7 @@ pub fn build(
         definition: DEFINITION,
         totals: totals(asked, &tables, &counters)?,
         headline,
+        by_site: tables.by_site.parts(&rows.sites),
         sites: rows.sites,
         origins: rows.countries,
         sectors: rows.sectors,
@@ -88,6 +92,7 @@ pub fn build(
         readings,
         series: series(asked, &tables.steps, &watch, &regimes)?,
         trend: trend::read(asked, declared)?,
+        incidents: incidents::read(store, span, site)?,
         campaigns: campaigns::read(store, span, site)?,
         regimes: regimes::rows(&regimes),
         losses: losses(&counters),
@@ -177,6 +182,9 @@ fn spread_out(
     if let (Some(top), Some(country)) = (&mut headline.top_country, &country) {
         top.interval = spread::share_interval(store, span, site, (country, declared))?;
         headline.agreement = dominance::agreement(store, span, site, (country, declared))?;
+    }
+    for row in report.origins.iter_mut().filter(|row| row.share.is_some()).take(INTERVALS_MAX) {
+        row.interval = spread::share_interval(store, span, site, (&row.code, declared))?;
     }
     Ok(())
 }
