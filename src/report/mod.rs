@@ -44,6 +44,7 @@ mod query;
 mod schema;
 mod source_rows;
 mod tables;
+mod tally_files;
 mod text;
 
 use std::path::{Path, PathBuf};

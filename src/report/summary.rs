@@ -182,7 +182,7 @@ fn spread_out(
 }
 
 /// RFC 3339 without a fraction.
-fn rfc3339(time: Timestamp) -> String {
+pub fn rfc3339(time: Timestamp) -> String {
     time.to_jiff().strftime("%Y-%m-%dT%H:%M:%SZ").to_string()
 }
 

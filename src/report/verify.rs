@@ -15,7 +15,7 @@ use crate::report::provenance::Provenance;
 use crate::report::span::Span;
 use crate::report::store::{FILE_NAME, Store};
 use crate::report::summary;
-use crate::report::{ReportError, names};
+use crate::report::{ReportError, names, tally_files};
 
 /// Tables of a report whose rows sum to its total.
 const TABLES: [&str; 6] = ["sites", "classes", "grades", "sectors", "series", "regimes"];
@@ -80,6 +80,7 @@ pub fn folder(folder: &Path) -> Result<Checked, ReportError> {
     for (period, closed) in latest.iter().filter(|(period, _)| period.kind() == PeriodKind::Day) {
         check_events(folder, &names, *period, closed, &mut checked)?;
         check_sources(folder, &names, *period, closed, &mut checked);
+        check_tallies(folder, *period, closed, &mut checked)?;
     }
     check_store(folder, &latest, &mut checked)?;
     Ok(checked)
@@ -192,7 +193,7 @@ fn check_manifests(folder: &Path, names: &BTreeSet<String>, checked: &mut Checke
         let listed: Vec<Listed> = serde_json::from_value(listed).unwrap_or_default();
         for file in listed {
             let present = [file.name.clone(), format!("{}.zst", file.name)];
-            let Some(present) = present.iter().find(|present| names.contains(*present)) else {
+            let Some(present) = present.iter().find(|present| folder.join(present).exists()) else {
                 match expired.get(&file.name) {
                     Some(_) => checked.unchecked.push(format!("{}: has expired, as listed", file.name)),
                     None => checked.complain(format!("{name}: lists {}, which is not here", file.name)),
@@ -349,6 +350,42 @@ fn check_sources(
     if attempts != total {
         checked.complain(format!("{}: counts {total} attempts, {name} {attempts}", closed.name));
     }
+}
+
+/// The tally files of a day: of each store that counted it the last one, by hour and by network.
+fn check_tallies(
+    folder: &Path,
+    day: Period,
+    closed: &Closed,
+    checked: &mut Checked,
+) -> Result<(), ReportError> {
+    // By all but the number at the end of the name, which sorts by it.
+    let of_day = tally_files::all(folder).into_iter().filter(|(known, _)| *known == day);
+    let last: BTreeMap<String, String> =
+        of_day.filter_map(|(_, name)| Some((name.rsplit_once('-')?.0.to_owned(), name))).collect();
+    let mut sums: BTreeMap<String, u64> = BTreeMap::new();
+    for name in last.values() {
+        let path = folder.join(name);
+        for line in lines(&path)? {
+            let line = line.map_err(ReportError::file("read", &path))?;
+            let Ok(row) = serde_json::from_str::<Value>(&line) else {
+                checked.complain(format!("{name}: holds a line that is no row"));
+                continue;
+            };
+            let kind = row.get("kind").and_then(Value::as_str).unwrap_or_default();
+            *sums.entry(kind.to_owned()).or_default() += number(&row, "/attempts");
+        }
+    }
+    let total = number(&closed.json, "/totals/attempts");
+    for kind in ["header", "tally", "network"].into_iter().filter(|_| !last.is_empty()) {
+        let found = sums.get(kind).copied().unwrap_or(0);
+        if found != total {
+            let told =
+                format!("{}: counts {total} attempts, rows {kind} of the tally files {found}", closed.name);
+            checked.complain(told);
+        }
+    }
+    Ok(())
 }
 
 /// Each closed report against the store, where the folder holds one.

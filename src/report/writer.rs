@@ -26,7 +26,7 @@ use crate::report::shape::Report;
 use crate::report::span::Span;
 use crate::report::store::Store;
 use crate::report::summary;
-use crate::report::{ReportError, files, reading};
+use crate::report::{ReportError, files, reading, tally_files};
 use crate::tally::{OpenIncident, Snapshot};
 /// Where the traffic comes from.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -79,6 +79,9 @@ impl Writer {
         store.set_sources_per_day(u64::from(setup.state.sources_per_day));
         store.set_meta("provenance", &serde_json::to_string(&setup.provenance).unwrap_or_default())?;
         store.set_regime(&setup.provenance)?;
+        let mut repaired: Vec<String> = told.into_iter().collect();
+        store.set_meta(tally_files::SENSOR, &tally_files::sensor(&setup.settings))?;
+        repaired.extend(fleet_key(&store, &setup.settings)?);
         let (events, cut) = EventFiles::open(&setup.settings.directory, store.event_files()?)?;
         let mut writer = Self {
             events,
@@ -98,7 +101,6 @@ impl Writer {
             refreshed: None,
             spans: Vec::new(),
         };
-        let mut repaired: Vec<String> = told.into_iter().collect();
         repaired.extend(cut);
         let hours = match writer.setup.mode {
             Mode::Live => writer.store.hours()?,
@@ -248,4 +250,18 @@ impl Writer {
         let part_max = self.setup.settings.events_part.0;
         self.events.append(&snapshot.events, part_max, (today, |day| closed.contains(&day)))
     }
+}
+
+/// Takes the key of the fleet for sketches; tells where it comes too late.
+fn fleet_key(store: &Store, settings: &Settings) -> Result<Option<String>, ReportError> {
+    let path = &settings.sketch_key_file;
+    if path.as_os_str().is_empty() {
+        return Ok(None);
+    }
+    let secret = std::fs::read(path).map_err(ReportError::file("read", path))?;
+    let taken = store.set_sketch_key(secret.trim_ascii())?;
+    Ok((!taken).then(|| {
+        let path = path.display();
+        format!("{path}: the store keeps sketches under another key already and goes on with that one")
+    }))
 }

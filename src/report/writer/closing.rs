@@ -11,7 +11,7 @@ use crate::report::shape::Report;
 use crate::report::span::Span;
 use crate::report::store::closed::Closed;
 use crate::report::writer::{Mode, Writer};
-use crate::report::{ReportError, files, format, manifest, retention, sources, summary};
+use crate::report::{ReportError, files, format, manifest, retention, sources, summary, tally_files};
 
 /// A period closes so long after its end: attempts are judged up to 30 s after their request.
 const CLOSING_DELAY_MICROS: i64 = 60 * MICROS_PER_SEC;
@@ -94,6 +94,9 @@ impl Writer {
                 remove_open(&directory, period);
             }
             closed = Some(Closed { version, sha256: format::hash_of(&sealed) });
+        }
+        if period.kind() == PeriodKind::Day && self.setup.settings.tallies {
+            tally_files::write(&self.store, &self.setup.settings, period, version)?;
         }
         let manifest = manifest::write(&self.store, &directory, period, version)?;
         self.store.close(period, closed.as_ref(), &manifest)?;
