@@ -13,7 +13,7 @@ use crate::model::grade::Grade;
 use crate::model::origin::Origin;
 use crate::model::period::{Period, PeriodKind};
 use crate::model::place::{Place, Sector, SourceKey, SourcePrefix};
-use crate::tally::event::{Event, Stage};
+use crate::tally::event::{Contribution, Event, Stage};
 use crate::tally::{CampaignId, FRAMES_MAX, FrameKey, SourceDay, SourceSums, Sums, TallyKey};
 
 /// Who sent an attempt.
@@ -83,6 +83,14 @@ impl Classifier {
             site: Arc::clone(&site),
             origin,
             represented: 1,
+            contribution: Contribution {
+                sector: who.sector,
+                label: who.label.clone(),
+                headline: counted.headline,
+                campaign: counted.campaign,
+                sessions: counted.sums.sessions,
+                incidents: counted.sums.incidents,
+            },
             incident: None,
         };
         let limit = self.events_max;
