@@ -19,7 +19,7 @@ const REGISTERS_LOG2: u8 = 12;
 /// What a sketch is, for who merges it.
 pub const KIND: &str = "datasketches hll, lg_k 12";
 /// Where the key lies among the remembered values.
-const KEY: &str = "sketch_key";
+pub const KEY: &str = "sketch_key";
 
 /// What sources are told apart by.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -324,6 +324,23 @@ pub fn merge_days(connection: &Connection, (from, to): (i64, i64)) -> rusqlite::
     sketches.store(connection)?;
     connection.execute("DELETE FROM distinct_day WHERE day > ?1 AND day < ?2", [from, to])?;
     Ok(())
+}
+
+/// Takes the sketches of another store, hashed by the same key, in.
+pub fn absorb(into: &Connection, from: &Connection, (first, end): (i64, i64)) -> rusqlite::Result<()> {
+    let mut sketches = Sketches::new(into)?;
+    for dimension in Dimension::ALL {
+        let mut statement = from.prepare_cached(
+            "SELECT day, key, sketch FROM distinct_day WHERE day >= ?1 AND day < ?2 AND dimension = ?3",
+        )?;
+        let mut rows = statement.query(params![first, end, dimension.name()])?;
+        while let Some(row) = rows.next()? {
+            if let Some(union) = open(&mut sketches.open, (row.get(0)?, dimension.name(), row.get(1)?)) {
+                merge(union, &row.get::<_, Vec<u8>>(2)?);
+            }
+        }
+    }
+    sketches.store(into)
 }
 
 type Open = BTreeMap<(i64, &'static str, String), HllUnion>;

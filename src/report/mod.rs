@@ -13,6 +13,7 @@ pub mod events;
 pub mod files;
 pub mod format;
 pub mod manifest;
+pub mod merge;
 pub mod names;
 pub mod networks;
 pub mod provenance;
@@ -61,6 +62,16 @@ pub enum ReportError {
         error: std::io::Error,
         /// The file or folder.
         path: PathBuf,
+    },
+    /// A folder without a store.
+    #[error(
+        "{}: holds no {}; name the daemon's state folder, or a folder that \"gatewatch replay -o\" wrote, with --from-dir",
+        folder.display(),
+        store::FILE_NAME
+    )]
+    NoStore {
+        /// The folder.
+        folder: PathBuf,
     },
     /// The store refused.
     #[error("store {}: {error}", path.display())]

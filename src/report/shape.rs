@@ -8,6 +8,7 @@ use crate::model::grade::Grade;
 use crate::model::place::Sector;
 use crate::report::campaigns::CampaignRow;
 use crate::report::dominance::{Agreement, Dominance};
+use crate::report::merge::Merged;
 use crate::report::reading::ReadingRow;
 use crate::report::regimes::RegimeRow;
 use crate::report::trend::Trend;
@@ -316,6 +317,8 @@ pub struct Report {
     pub addresses: String,
     /// Where the report is for the public: the fewest sources that a row of its own rests on.
     pub public_sources_min: Option<u64>,
+    /// Where it is put together from several sensors: what it rests on.
+    pub merged: Option<Merged>,
     /// The file that this one corrects.
     pub corrects: Option<String>,
     /// Hash of the closed period of this kind before this one.

@@ -100,6 +100,7 @@ pub fn build(
         config_hash: provenance.config_hash.clone(),
         addresses: provenance.privacy.clone(),
         public_sources_min: None,
+        merged: None,
         corrects: None,
         previous_sha256: None,
     };
