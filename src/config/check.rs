@@ -101,6 +101,7 @@ fn report(settings: &Settings, found: &mut Found) {
         let told = "1 to 64 letters, digits, \".\", \"_\", \"-\" are allowed, the first a letter or digit";
         found.add("report.sensor", format!("{:?}: {told}", report.sensor));
     }
+    found.range("report.keep_free", report.keep_free, Size(0), Size(1 << 40));
     found.range("report.compress_after_days", report.compress_after_days, 0, 36_500);
     for (key, folder) in
         [("report.directory", &report.directory), ("state.directory", &settings.state.directory)]

@@ -37,6 +37,9 @@ pub struct Report {
     pub keep_tallies_days: u32,
     /// Bytes that event, source and tally files may take together; the oldest days go first, tally files last.
     pub keep_bytes: Size,
+    /// Bytes that are left free on the file system of the folder, 0 to 1TiB: below it no event lines are written, while attempts
+    /// are counted on.
+    pub keep_free: Size,
     /// Days after which a closed day's event and source files are compressed (zstd), 0 to 36500.
     pub compress_after_days: u32,
 }
@@ -57,6 +60,7 @@ impl Default for Report {
             keep_reports_days: 1_830,
             keep_tallies_days: 400,
             keep_bytes: Size(4 << 30),
+            keep_free: Size(64 << 20),
             compress_after_days: 2,
         }
     }

@@ -56,22 +56,24 @@ pub struct Tidied {
     pub removed: Vec<String>,
 }
 
-/// Compresses and removes what the settings say.
-pub fn tidy(settings: &Settings, now: Timestamp) -> Result<Tidied, ReportError> {
+/// Compresses and removes what the settings say. What fails does not keep the rest from making room; the first failure is told
+/// with what was done.
+pub fn tidy(settings: &Settings, now: Timestamp) -> Result<(Tidied, Option<ReportError>), ReportError> {
     let mut tidied = Tidied::default();
-    let mut kept = Vec::new();
-    for file in dated(&settings.directory)? {
-        let days = now.micros_since(file.period.end()).div_euclid(MICROS_PER_DAY);
-        if file.kind.days(settings).is_some_and(|limit| days >= i64::from(limit)) {
-            remove(&file, &mut tidied.removed)?;
-        } else if file.kind == Kind::Event {
-            let closed = days >= i64::from(settings.compress_after_days) && now >= file.period.end();
-            kept.push(if closed { compress(file, &mut tidied.compressed)? } else { file });
-        } else if file.kind == Kind::Tally {
-            kept.push(file);
+    let mut failed = None;
+    let age = |file: &Dated| now.micros_since(file.period.end()).div_euclid(MICROS_PER_DAY);
+    let is_old = |file: &Dated| file.kind.days(settings).is_some_and(|limit| age(file) >= i64::from(limit));
+    let (old, mut kept): (Vec<Dated>, Vec<Dated>) = dated(&settings.directory)?.into_iter().partition(is_old);
+    for file in &old {
+        keep_first(&mut failed, remove(file, &mut tidied.removed));
+    }
+    for file in kept.iter_mut().filter(|file| file.kind == Kind::Event && file.period.end() <= now) {
+        if age(file) >= i64::from(settings.compress_after_days) {
+            keep_first(&mut failed, compress(file, &mut tidied.compressed));
         }
     }
     // The oldest days go first, and never the day that is being written.
+    kept.retain(|file| matches!(file.kind, Kind::Event | Kind::Tally));
     kept.sort_by(|a, b| (a.kind, a.period, &a.name).cmp(&(b.kind, b.period, &b.name)));
     let mut total: u64 = kept.iter().map(|file| file.bytes).sum();
     for file in kept.iter().filter(|file| file.period.end() <= now) {
@@ -79,9 +81,15 @@ pub fn tidy(settings: &Settings, now: Timestamp) -> Result<Tidied, ReportError> 
             break;
         }
         total -= file.bytes;
-        remove(file, &mut tidied.removed)?;
+        keep_first(&mut failed, remove(file, &mut tidied.removed));
     }
-    Ok(tidied)
+    Ok((tidied, failed))
+}
+
+fn keep_first(failed: &mut Option<ReportError>, done: Result<(), ReportError>) {
+    if let (None, Err(error)) = (&failed, done) {
+        *failed = Some(error);
+    }
 }
 
 fn dated(folder: &Path) -> Result<Vec<Dated>, ReportError> {
@@ -123,9 +131,9 @@ fn remove(file: &Dated, gone: &mut Vec<String>) -> Result<(), ReportError> {
 }
 
 /// Puts `<name>.zst` in the file's place.
-fn compress(file: Dated, gone: &mut Vec<String>) -> Result<Dated, ReportError> {
+fn compress(file: &mut Dated, gone: &mut Vec<String>) -> Result<(), ReportError> {
     if file.path.extension().is_some_and(|ending| ending == "zst") {
-        return Ok(file);
+        return Ok(());
     }
     let name = format!("{}.zst", file.name);
     let path = file.path.with_file_name(&name);
@@ -139,9 +147,14 @@ fn compress(file: Dated, gone: &mut Vec<String>) -> Result<Dated, ReportError> {
         fs::remove_file(&file.path)?;
         Ok(fs::metadata(&path)?.len())
     };
-    let bytes = act().map_err(ReportError::file("compressed", &file.path))?;
-    gone.push(file.name);
-    Ok(Dated { path, name, bytes, ..file })
+    let bytes = act().map_err(|error| {
+        // On a full disk half a file would make it worse.
+        let _ = fs::remove_file(&temporary);
+        ReportError::File { act: "compressed", error, path: file.path.clone() }
+    })?;
+    gone.push(std::mem::replace(&mut file.name, name));
+    (file.path, file.bytes) = (path, bytes);
+    Ok(())
 }
 
 #[cfg(test)]
@@ -181,7 +194,8 @@ mod tests {
             ..Settings::default()
         };
         let now = "2012-06-30T12".parse::<Period>().unwrap().start();
-        let tidied = tidy(&settings, now).unwrap();
+        let (tidied, failed) = tidy(&settings, now).unwrap();
+        assert!(failed.is_none());
         assert_eq!((tidied.removed.len(), tidied.compressed.len()), (2, 2), "{tidied:?}");
         assert_eq!(
             names(folder.path()),
@@ -218,7 +232,8 @@ mod tests {
             ..Settings::default()
         };
         let now = "2012-06-30T12".parse::<Period>().unwrap().start();
-        let tidied = tidy(&settings, now).unwrap();
+        let (tidied, failed) = tidy(&settings, now).unwrap();
+        assert!(failed.is_none());
         let events = "events-2012-06-25.jsonl".to_owned();
         assert_eq!(tidied.removed, [tally("2012-06-01"), events, tally("2012-06-20")]);
         assert!(!folder.path().join("tally/v1/dt=2012-06-20").exists(), "nothing is in it");

@@ -313,10 +313,11 @@ fn compare_rows(closed: &Closed, table: &str, found: &BTreeMap<String, u64>, che
 
 fn lines(path: &Path) -> Result<impl Iterator<Item = std::io::Result<String>>, ReportError> {
     let file = File::open(path).map_err(ReportError::file("read", path))?;
-    let reader: Box<dyn Read> = if path.extension().is_some_and(|ending| ending == "zst") {
-        Box::new(zstd::Decoder::new(file).map_err(ReportError::file("read", path))?)
-    } else {
-        Box::new(file)
+    let reader: Box<dyn Read> = match path.extension().and_then(std::ffi::OsStr::to_str) {
+        Some("zst") => Box::new(zstd::Decoder::new(file).map_err(ReportError::file("read", path))?),
+        // Something else rotated it.
+        Some("gz") => Box::new(flate2::read::MultiGzDecoder::new(file)),
+        _ => Box::new(file),
     };
     Ok(BufReader::new(reader).lines())
 }

@@ -4,8 +4,9 @@
 //! then is. What a crash left beyond that length was never counted and is cut off at the next start, so events and
 //! tallies always agree.
 
-mod closing;
+pub mod closing;
 mod late;
+mod lines;
 
 use std::collections::BTreeSet;
 use std::path::PathBuf;
@@ -18,7 +19,7 @@ use crate::model::period::{Period, PeriodKind};
 use crate::model::pseudonym::{KEY_KEPT_MICROS, MonthKey};
 use crate::model::time::{Hour, MICROS_PER_SEC, Timestamp};
 use crate::report::clock::Clock;
-use crate::report::event_files::{EventFiles, Length};
+use crate::report::event_files::EventFiles;
 use crate::report::format::{self, FormatRow};
 use crate::report::names::stem;
 use crate::report::provenance::Provenance;
@@ -67,6 +68,10 @@ pub struct Writer {
     refreshed: Option<Timestamp>,
     /// Spans that a replay observed: remembered when it has come to its end.
     spans: Vec<(Timestamp, Timestamp)>,
+    /// Why no event lines are written, while none are.
+    stopped: Option<String>,
+    /// After a failure to write reports: when it is tried again.
+    retry: Option<Timestamp>,
 }
 
 impl Writer {
@@ -100,6 +105,8 @@ impl Writer {
             clock: Clock::default(),
             refreshed: None,
             spans: Vec::new(),
+            stopped: None,
+            retry: None,
         };
         repaired.extend(cut);
         let hours = match writer.setup.mode {
@@ -183,7 +190,7 @@ impl Writer {
         }
         self.reopen();
         self.move_late(snapshot);
-        let lengths = if self.setup.settings.events { self.append_events(snapshot)? } else { Vec::new() };
+        let lines::Appended { lengths, unwritten } = self.append_events(snapshot)?;
         let hour = self.hour_of(snapshot);
         let unjudged = snapshot.unjudged.iter().flat_map(|(counted, sums)| {
             let counted = self.open_hour(*counted, hour);
@@ -191,7 +198,8 @@ impl Writer {
         });
         let conversations = reading::counters(snapshot);
         let mut extra = vec![
-            (hour, summary::EVENTS, snapshot.events_shed),
+            (hour, summary::EVENTS, snapshot.events_shed + unwritten),
+            (hour, summary::EVENTS_UNWRITTEN, unwritten),
             (hour, "late_attempts", snapshot.late),
             (hour, "duplicate_attempts", snapshot.duplicates),
             (hour, "sources_spilled", snapshot.sources_spilled),
@@ -242,13 +250,6 @@ impl Writer {
             None => format!("report-{period}.open"),
         };
         Ok(Some((self.setup.settings.directory.join(format!("{stem}.txt")), report)))
-    }
-
-    fn append_events(&mut self, snapshot: &Snapshot) -> Result<Vec<Length>, ReportError> {
-        let today = Period::containing(PeriodKind::Day, self.clock.now());
-        let closed = &self.closed_now;
-        let part_max = self.setup.settings.events_part.0;
-        self.events.append(&snapshot.events, part_max, (today, |day| closed.contains(&day)))
     }
 }
 
