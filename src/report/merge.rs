@@ -6,6 +6,7 @@
 
 mod copy;
 mod lines;
+mod subtract;
 mod twice;
 mod ways;
 
