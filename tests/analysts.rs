@@ -1,5 +1,5 @@
 //! The files for programs, read by programs that know nothing of gatewatch: schemas by jsonschema, CSV and tally files by
-//! DuckDB. Both are installed below `target/` by `make test-packages`; without them these tests skip.
+//! `DuckDB`. Both are installed below `target/` by `make test-packages`; without them these tests skip.
 
 #![allow(
     clippy::expect_used,

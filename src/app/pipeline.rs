@@ -373,9 +373,10 @@ fn note(shared: &Shared, writing: Writing, now: Option<String>) {
     let Some(trouble) = told.troubles.get_mut(writing as usize).filter(|trouble| **trouble != now) else {
         return;
     };
-    match &now {
-        Some(error) => tracing::error!(error, "{}", writing.told()),
-        None => tracing::info!(what = ?writing, "writing works again"),
+    if let Some(error) = &now {
+        tracing::error!(error, "{}", writing.told());
+    } else {
+        tracing::info!(what = ?writing, "writing works again");
     }
     *trouble = now;
 }

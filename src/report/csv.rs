@@ -79,34 +79,34 @@ counted!(OriginRow, Row, Step);
 /// Writes every table.
 pub fn write(report: &Report, _: &Value) -> Vec<Output> {
     vec![
-        table("sites", named(), &report.sites),
-        table("classes", named(), &report.classes),
-        table("grades", named(), &report.grades),
-        table("sectors", named(), &report.sectors),
-        table("labels", named(), &report.labels),
-        table("origins", origins(), &report.origins),
-        table("series", series(), &report.series),
+        table("sites", &named(), &report.sites),
+        table("classes", &named(), &report.classes),
+        table("grades", &named(), &report.grades),
+        table("sectors", &named(), &report.sectors),
+        table("labels", &named(), &report.labels),
+        table("origins", &origins(), &report.origins),
+        table("series", &series(), &report.series),
         table(
             "totals",
-            vec![("unit", |row: &Pair| row.0.clone()), ("count", |row| row.1.clone())],
+            &[("unit", |row: &Pair| row.0.clone()), ("count", |row| row.1.clone())],
             &totals(report),
         ),
         table(
             "losses",
-            vec![("counter", |row: &Pair| row.0.clone()), ("count", |row| row.1.clone())],
+            &[("counter", |row: &Pair| row.0.clone()), ("count", |row| row.1.clone())],
             &losses(report),
         ),
-        table("likely_false_alarms", doubtful(), &report.likely_false_alarms),
-        table("campaigns", campaigns(), &report.campaigns),
-        table("regimes", regimes(), &report.regimes),
-        table("trend", trend(), report.trend.iter().flat_map(|trend| &trend.months)),
-        table("units", units(), &unit_rows(report)),
-        table("readings", readings(), &report.readings),
+        table("likely_false_alarms", &doubtful(), &report.likely_false_alarms),
+        table("campaigns", &campaigns(), &report.campaigns),
+        table("regimes", &regimes(), &report.regimes),
+        table("trend", &trend(), report.trend.iter().flat_map(|trend| &trend.months)),
+        table("units", &units(), &unit_rows(report)),
+        table("readings", &readings(), &report.readings),
     ]
 }
 
 /// `.<name>.csv`: the columns of every row.
-fn table<'r, T: 'r>(name: &str, columns: Vec<Column<T>>, rows: impl IntoIterator<Item = &'r T>) -> Output {
+fn table<'r, T: 'r>(name: &str, columns: &[Column<T>], rows: impl IntoIterator<Item = &'r T>) -> Output {
     let names: Vec<&str> = columns.iter().map(|(name, _)| *name).collect();
     let mut table = Table::new(&names);
     for row in rows {

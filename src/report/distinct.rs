@@ -11,6 +11,7 @@ use rusqlite::{Connection, params};
 use sha2::{Digest, Sha256};
 
 use crate::report::ReportError;
+use crate::report::json::hex;
 use crate::report::span::{Days, Span};
 use crate::report::store::Store;
 
@@ -386,7 +387,7 @@ fn hash_key(connection: &Connection) -> rusqlite::Result<[u8; 32]> {
 /// Names the key that sources are hashed by without giving it away: sketches of the same name merge.
 pub fn key_name(connection: &Connection) -> rusqlite::Result<String> {
     let named = Sha256::digest([b"sketch key ".as_slice(), &hash_key(connection)?].concat());
-    Ok(named.iter().take(4).map(|byte| format!("{byte:02x}")).collect())
+    Ok(hex(named.first_chunk::<4>().map_or(&[], |four| four.as_slice())))
 }
 
 /// Hashes sources by the key of a fleet from now on. False where sketches under another key are kept already: those would

@@ -43,9 +43,10 @@ impl Ways {
         for (member, number) in members.iter().zip(&numbers).filter(|(_, number)| **number != 0) {
             provenances.push(regimes::provenance(&member.store, *number).map_err(member.store.wrap())?);
         }
-        let number = match provenances.is_empty() {
-            true => 0,
-            false => regimes::number(sum.connection(), &combined(provenances.iter())).map_err(sum.wrap())?,
+        let number = if provenances.is_empty() {
+            0
+        } else {
+            regimes::number(sum.connection(), &combined(provenances.iter())).map_err(sum.wrap())?
         };
         self.known.insert(numbers, number);
         Ok(number)

@@ -38,11 +38,19 @@ impl Named<'_> {
 enum Row {
     Header(Box<Header>),
     Regime(Regime),
-    Hour { hour: String, seconds_observed: i64 },
-    Counter { counter: String, count: u64, loss: bool },
+    Hour {
+        hour: String,
+        seconds_observed: i64,
+    },
+    Counter {
+        counter: String,
+        count: u64,
+        loss: bool,
+    },
     Tally(Tally),
     Network(Network),
-    Sources(Sources),
+    #[serde(rename = "sources")]
+    Distinct(Distinct),
 }
 
 #[derive(Serialize)]
@@ -129,7 +137,7 @@ struct Network {
 }
 
 #[derive(Serialize)]
-struct Sources {
+struct Distinct {
     dimension: &'static str,
     key: String,
     sources: u64,
@@ -139,7 +147,7 @@ struct Sources {
 
 /// One line: which file and line of it, so that a row which comes twice can be told, and the row.
 #[derive(Serialize)]
-struct Line<'l> {
+struct Numbered<'l> {
     sensor: &'l str,
     file: &'l str,
     line: usize,
@@ -175,7 +183,7 @@ impl Lines {
         }));
         rows.extend(tallies.into_iter().map(Row::Tally));
         rows.extend(networks(store, &span)?.into_iter().map(Row::Network));
-        rows.extend(sources(store, &span)?.into_iter().map(Row::Sources));
+        rows.extend(sources(store, &span)?.into_iter().map(Row::Distinct));
         Ok(Some(text(named, rows)))
     }
 }
@@ -184,7 +192,7 @@ fn text(named: &Named<'_>, rows: Vec<Row>) -> String {
     let file = named.file();
     let mut text = String::new();
     for (at, row) in rows.into_iter().enumerate() {
-        let line = Line { sensor: named.sensor, file: &file, line: at + 1, row };
+        let line = Numbered { sensor: named.sensor, file: &file, line: at + 1, row };
         // Only maps with text keys and whole numbers are in it, so this cannot fail; an empty line would show.
         text.push_str(&serde_json::to_string(&line).unwrap_or_default());
         text.push('\n');
@@ -329,13 +337,13 @@ fn networks(store: &Store, span: &Span) -> Result<Vec<Network>, ReportError> {
     read().map_err(store.wrap())
 }
 
-fn sources(store: &Store, span: &Span) -> Result<Vec<Sources>, ReportError> {
+fn sources(store: &Store, span: &Span) -> Result<Vec<Distinct>, ReportError> {
     let mut rows = Vec::new();
     for dimension in Dimension::ALL {
         let exact = distinct::told(store, span, None, dimension)?;
         let sketched = distinct::sketched(store.connection(), (span.from.0, span.to.0), dimension)
             .map_err(store.wrap())?;
-        rows.extend(sketched.into_iter().map(|found| Sources {
+        rows.extend(sketched.into_iter().map(|found| Distinct {
             dimension: dimension.name(),
             sources: exact.sources(&found.key).unwrap_or(found.sources),
             estimated: exact.estimated,
