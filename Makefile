@@ -101,6 +101,7 @@ test-packages: packages
 	have curl curl
 	have ethtool ethtool
 	have python3 python3
+	python3 -c 'import ensurepip' 2>/dev/null || missing+=(python3-venv)
 	have systemd-analyze systemd
 	have /lib/systemd/systemd systemd-sysv
 	have systemd-nspawn systemd-container
@@ -114,6 +115,11 @@ test-packages: packages
 	$(INSTALL)
 	$(AXE)
 	[ $${#quiet[@]} = 0 ] || $(SUDO) systemctl disable --quiet "$${quiet[@]}" || echo "gatewatch: not disabled: $${quiet[*]}" >&2
+	# What reads the files for programs in tests/analysts.rs, which skips without them.
+	analysts=target/analysts/bin
+	$$analysts/python -c 'import duckdb, jsonschema' 2>/dev/null \
+	    || { python3 -m venv --clear target/analysts && $$analysts/python -m pip -q install duckdb==2.0.1 jsonschema==4.26.0; } \
+	    || echo "gatewatch: duckdb and jsonschema could not be installed" >&2
 
 $(GATEWATCH): packages
 	@nice $(CARGO) build --release --locked --bin gatewatch

@@ -102,6 +102,12 @@ fn report(settings: &Settings, found: &mut Found) {
     found.range("report.events_part", report.events_part, Size::mebibytes(1), Size(16 << 30));
     found.range("report.keep_events_days", report.keep_events_days, 1, 36_500);
     found.range("report.keep_reports_days", report.keep_reports_days, 1, 36_500);
+    found.range("report.keep_tallies_days", report.keep_tallies_days, 1, 36_500);
+    if !report.sensor.is_empty() && !is_sensor_name(&report.sensor) {
+        let told = "1 to 64 letters, digits, \".\", \"_\", \"-\" are allowed, the first a letter or digit";
+        found.add("report.sensor", format!("{:?}: {told}", report.sensor));
+    }
+    found.range("report.keep_free", report.keep_free, Size(0), Size(1 << 40));
     found.range("report.compress_after_days", report.compress_after_days, 0, 36_500);
     for (key, folder) in
         [("report.directory", &report.directory), ("state.directory", &settings.state.directory)]
@@ -110,6 +116,14 @@ fn report(settings: &Settings, found: &mut Found) {
             found.add(key, "is empty: name a folder".to_owned());
         }
     }
+}
+
+/// Whether a name can be part of a file's path anywhere.
+pub fn is_sensor_name(name: &str) -> bool {
+    let is_allowed = |byte: u8| byte.is_ascii_alphanumeric() || b"._-".contains(&byte);
+    name.len() <= 64
+        && name.bytes().next().is_some_and(|first| first.is_ascii_alphanumeric())
+        && name.bytes().all(is_allowed)
 }
 
 fn state(settings: &Settings, found: &mut Found) {
