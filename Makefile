@@ -48,7 +48,10 @@ knock=(nmap nmap hydra hydra hping3 hping3 masscan masscan ab apache2-utils wrk 
     /usr/sbin/sshd openssh-server /usr/sbin/vsftpd vsftpd /usr/lib/dovecot/imap dovecot-imapd /usr/lib/dovecot/pop3 dovecot-pop3d
     /usr/sbin/exim4 exim4-daemon-light redis-server redis-server /usr/sbin/mariadbd mariadb-server
     /usr/sbin/telnetd inetutils-telnetd /usr/sbin/inetutils-inetd inetutils-inetd /usr/sbin/nginx nginx-light
-    /usr/sbin/named bind9 /usr/sbin/chronyd chrony)
+    /usr/sbin/named bind9 /usr/sbin/chronyd chrony psql postgresql-client pg_createcluster postgresql
+    /usr/sbin/smbd samba smbpasswd samba-common-bin smbclient smbclient /usr/sbin/kamailio kamailio sipsak sipsak
+    memcached memcached /usr/sbin/xrdp xrdp sqlmap sqlmap
+    /usr/lib/python3/dist-packages/websockets/__init__.py python3-websockets)
 before=$${#missing[@]}
 for ((at = 0; at < $${#knock[@]}; at += 2)); do have "$${knock[at]}" "$${knock[at + 1]}"; done
 policy=/usr/sbin/policy-rc.d
@@ -66,6 +69,9 @@ for package in "$${missing[@]:before}"; do
         nginx-light) quiet+=(nginx) ;;
         bind9) quiet+=(named) ;;
         inetutils-inetd) quiet+=(inetutils-inetd) ;;
+        postgresql | kamailio | memcached) quiet+=("$$package") ;;
+        samba) quiet+=(smbd nmbd samba-ad-dc) ;;
+        xrdp) quiet+=(xrdp xrdp-sesman) ;;
     esac
 done
 endef
@@ -95,6 +101,7 @@ test-packages: packages
 	have curl curl
 	have ethtool ethtool
 	have python3 python3
+	python3 -c 'import ensurepip' 2>/dev/null || missing+=(python3-venv)
 	have systemd-analyze systemd
 	have /lib/systemd/systemd systemd-sysv
 	have systemd-nspawn systemd-container
@@ -108,6 +115,11 @@ test-packages: packages
 	$(INSTALL)
 	$(AXE)
 	[ $${#quiet[@]} = 0 ] || $(SUDO) systemctl disable --quiet "$${quiet[@]}" || echo "gatewatch: not disabled: $${quiet[*]}" >&2
+	# What reads the files for programs in tests/analysts.rs, which skips without them.
+	analysts=target/analysts/bin
+	$$analysts/python -c 'import duckdb, jsonschema' 2>/dev/null \
+	    || { python3 -m venv --clear target/analysts && $$analysts/python -m pip -q install duckdb==2.0.1 jsonschema==4.26.0; } \
+	    || echo "gatewatch: duckdb and jsonschema could not be installed" >&2
 
 $(GATEWATCH): packages
 	@nice $(CARGO) build --release --locked --bin gatewatch

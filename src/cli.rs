@@ -163,9 +163,11 @@ pub struct ReportArgs {
     /// File to write, instead of standard output.
     #[arg(short, long, value_name = "FILE")]
     pub output: Option<PathBuf>,
-    /// Report folder whose store is read (one that a replay wrote, or state.directory), instead of state.directory.
+    /// Folder whose store is read (one that a replay wrote, or state.directory), instead of state.directory. Given several
+    /// times, the sensors are put together; each folder should hold its events-*.jsonl files, by which attempts that two
+    /// sensors saw are told.
     #[arg(long, value_name = "DIR")]
-    pub from_dir: Option<PathBuf>,
+    pub from_dir: Vec<PathBuf>,
 }
 
 /// What to count anew.

@@ -3,7 +3,7 @@
 use std::fmt::Write as _;
 use std::io::Write;
 use std::net::IpAddr;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use clap::CommandFactory;
@@ -19,10 +19,11 @@ use crate::model::grade::Grade;
 use crate::model::origin::Infrastructure;
 use crate::model::period::Period;
 use crate::report::provenance::Provenance;
+use crate::report::shape::Report;
 use crate::report::span::Span;
 use crate::report::store::Store;
 use crate::report::summary;
-use crate::report::{files, format, public, sentence, verify};
+use crate::report::{ReportError, files, format, merge, public, sentence, verify};
 
 /// Loads settings, lets the command line change them, and checks them. Every complaint is told.
 pub fn load(file: Option<&Path>, change: impl FnOnce(&mut Settings)) -> Result<Loaded, Fatal> {
@@ -149,16 +150,13 @@ pub fn report(args: &ReportArgs) -> Result<ExitCode, Fatal> {
         Fatal::Usage(format!("--format {:?}: one of {} is possible", args.format, format::names()))
     })?;
     let span = span(args)?;
-    let folder = match &args.from_dir {
-        Some(folder) => folder.clone(),
-        None => load(args.config.config.as_deref(), |_| {})?.settings.state.directory,
-    };
-    let (store, provenance) = open_store(&folder)?;
-    let mut report = summary::build(&store, &span, args.site.as_deref(), &provenance)
-        .map_err(|error| prepare::unwritable(&error))?;
-    report.open = match span.kind {
-        Some(_) => args_period(args).and_then(|period| store.closed(period).ok().flatten()).is_none(),
-        None => true,
+    let mut report = match &args.from_dir[..] {
+        [] => {
+            let folder = load(args.config.config.as_deref(), |_| {})?.settings.state.directory;
+            report_of(&folder, args, &span)?
+        }
+        [folder] => report_of(folder, args, &span)?,
+        several => report_of_several(several, args, &span)?,
     };
     if let Some(sources_min) = args.public {
         public::redact(&mut report, sources_min);
@@ -177,14 +175,36 @@ pub fn report(args: &ReportArgs) -> Result<ExitCode, Fatal> {
     Ok(ExitCode::SUCCESS)
 }
 
+fn report_of(folder: &Path, args: &ReportArgs, span: &Span) -> Result<Report, Fatal> {
+    let (store, provenance) = open_store(folder)?;
+    let mut report = summary::build(&store, span, args.site.as_deref(), &provenance)
+        .map_err(|error| prepare::unwritable(&error))?;
+    report.open = match span.kind {
+        Some(_) => args_period(args).and_then(|period| store.closed(period).ok().flatten()).is_none(),
+        None => true,
+    };
+    Ok(report)
+}
+
+fn report_of_several(folders: &[PathBuf], args: &ReportArgs, span: &Span) -> Result<Report, Fatal> {
+    if folders.len() > merge::FOLDERS_MAX {
+        return Err(Fatal::Usage(format!(
+            "--from-dir: {} folders, {} at most are put together",
+            folders.len(),
+            merge::FOLDERS_MAX
+        )));
+    }
+    let joined = merge::Joined::of(folders, span).map_err(|error| prepare::unwritable(&error))?;
+    let mut report =
+        joined.report(span, args.site.as_deref()).map_err(|error| prepare::unwritable(&error))?;
+    report.open = !args_period(args).is_some_and(|period| joined.has_closed(period));
+    Ok(report)
+}
+
 /// Opens the store of a folder for reading, with what it remembers of how is counted.
 pub fn open_store(folder: &Path) -> Result<(Store, Provenance), Fatal> {
     if !folder.join(crate::report::store::FILE_NAME).exists() {
-        return Err(Fatal::NoInput(format!(
-            "{}: holds no {}; name the daemon's state folder, or a folder that \"gatewatch replay -o\" wrote, with --from-dir",
-            folder.display(),
-            crate::report::store::FILE_NAME
-        )));
+        return Err(prepare::unwritable(&ReportError::NoStore { folder: folder.to_owned() }));
     }
     let store = Store::open_to_read(folder).map_err(|error| prepare::unwritable(&error))?;
     let remembered = store.meta("provenance").map_err(|error| prepare::unwritable(&error))?;

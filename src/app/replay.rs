@@ -19,7 +19,8 @@ use crate::config::Settings;
 use crate::config::state::State;
 use crate::exit::Fatal;
 use crate::handoff::{Outbox, REPLAY_RECORDS, WhenFull, channel};
-use crate::inspect::{DetectorCell, Inspector, limits};
+use crate::inspect::detector_cell::DetectorCell;
+use crate::inspect::{Inspector, limits};
 use crate::report::store::Store;
 use crate::report::writer::{Mode, Setup, Writer};
 

@@ -15,6 +15,7 @@ pub mod files;
 pub mod format;
 pub mod incidents;
 pub mod manifest;
+pub mod merge;
 pub mod names;
 pub mod networks;
 pub mod provenance;
@@ -46,6 +47,7 @@ mod query;
 mod schema;
 mod source_rows;
 mod tables;
+mod tally_files;
 mod text;
 
 use std::path::{Path, PathBuf};
@@ -62,6 +64,16 @@ pub enum ReportError {
         error: std::io::Error,
         /// The file or folder.
         path: PathBuf,
+    },
+    /// A folder without a store.
+    #[error(
+        "{}: holds no {}; name the daemon's state folder, or a folder that \"gatewatch replay -o\" wrote, with --from-dir",
+        folder.display(),
+        store::FILE_NAME
+    )]
+    NoStore {
+        /// The folder.
+        folder: PathBuf,
     },
     /// The store refused.
     #[error("store {}: {error}", path.display())]

@@ -114,6 +114,37 @@ fn coarsen(transaction: &Transaction<'_>, mark: &str, from: Hour, unit: &str) ->
     Ok(true)
 }
 
+/// From which hours on a store tells hours, and days.
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
+pub struct Marks {
+    /// First hour that is kept by the hour; none where all are.
+    pub hours_from: Option<Hour>,
+    /// First hour that is kept by the day; none where all are.
+    pub days_from: Option<Hour>,
+}
+
+impl Marks {
+    /// Those of a store.
+    pub fn read(connection: &Connection) -> rusqlite::Result<Self> {
+        Ok(Self {
+            hours_from: marked(connection, BY_HOUR_FROM)?,
+            days_from: marked(connection, BY_DAY_FROM)?,
+        })
+    }
+}
+
+/// Adds up what is finer than the marks.
+pub fn coarsen_to(connection: &Connection, marks: Marks) -> rusqlite::Result<()> {
+    let transaction = connection.unchecked_transaction()?;
+    if let Some(from) = marks.hours_from {
+        coarsen(&transaction, BY_HOUR_FROM, from, DAY)?;
+    }
+    if let Some(from) = marks.days_from {
+        coarsen(&transaction, BY_DAY_FROM, from, MONTH)?;
+    }
+    transaction.commit()
+}
+
 fn marked(connection: &Connection, mark: &str) -> rusqlite::Result<Option<Hour>> {
     let text: Option<String> = connection
         .prepare_cached("SELECT value FROM meta WHERE key = ?1")?

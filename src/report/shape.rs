@@ -10,6 +10,7 @@ use crate::report::by_site::SitePart;
 use crate::report::campaigns::CampaignRow;
 use crate::report::dominance::{Agreement, Dominance};
 use crate::report::incidents::IncidentRow;
+use crate::report::merge::Merged;
 use crate::report::reading::ReadingRow;
 use crate::report::regimes::RegimeRow;
 use crate::report::trend::Trend;
@@ -324,6 +325,8 @@ pub struct Report {
     pub addresses: String,
     /// Where the report is for the public: the fewest sources that a row of its own rests on.
     pub public_sources_min: Option<u64>,
+    /// Where it is put together from several sensors: what it rests on.
+    pub merged: Option<Merged>,
     /// The file that this one corrects.
     pub corrects: Option<String>,
     /// Hash of the closed period of this kind before this one.

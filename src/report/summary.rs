@@ -22,8 +22,11 @@ use crate::report::{
 
 /// The loss of event lines: attempts that no line represents.
 pub const EVENTS: &str = "events";
+/// Of these, those whose lines the disk did not take.
+pub const EVENTS_UNWRITTEN: &str = "events_unwritten";
 /// Losses that are counted outside the packet path.
-pub const OTHER_LOSSES: [&str; 4] = [EVENTS, "late_attempts", "targets_shed", "windows_forgotten"];
+pub const OTHER_LOSSES: [&str; 5] =
+    [EVENTS, EVENTS_UNWRITTEN, "late_attempts", "targets_shed", "windows_forgotten"];
 
 /// Acts that were judged by source and found no attack: name in the report, counter in the store.
 const NOT_JUDGED: [(&str, &str); 3] = [
@@ -105,6 +108,7 @@ pub fn build(
         config_hash: provenance.config_hash.clone(),
         addresses: provenance.privacy.clone(),
         public_sources_min: None,
+        merged: None,
         corrects: None,
         previous_sha256: None,
     };
@@ -190,7 +194,7 @@ fn spread_out(
 }
 
 /// RFC 3339 without a fraction.
-fn rfc3339(time: Timestamp) -> String {
+pub fn rfc3339(time: Timestamp) -> String {
     time.to_jiff().strftime("%Y-%m-%dT%H:%M:%SZ").to_string()
 }
 

@@ -265,7 +265,7 @@ pub struct HourWatch {
 /// Acts that never made an attack, and what was lost while sources were watched.
 #[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
 pub struct Unjudged {
-    /// First contacts without an answer.
+    /// First contacts without an answer, and what else was asked for and not given.
     pub contacts: u64,
     /// Refused logins.
     pub logins: u64,

@@ -14,7 +14,7 @@ use crate::model::origin::Origin;
 use crate::model::period::{Period, PeriodKind};
 use crate::model::place::{Place, Sector, SourceKey, SourcePrefix};
 use crate::model::time::Timestamp;
-use crate::tally::event::{Event, Stage};
+use crate::tally::event::{Contribution, Event, Stage};
 use crate::tally::{
     CampaignId, FRAMES_MAX, FrameKey, IncidentKey, IncidentSoFar, IncidentSums, SourceDay, SourceSums, Sums,
     TallyKey,
@@ -92,6 +92,14 @@ impl Classifier {
             site: Arc::clone(&site),
             origin,
             represented: 1,
+            contribution: Contribution {
+                sector: who.sector,
+                label: who.label.clone(),
+                headline: counted.headline,
+                campaign: counted.campaign,
+                sessions: counted.sums.sessions,
+                incidents: counted.sums.incidents,
+            },
             incident: None,
         };
         let limit = self.events_max;
