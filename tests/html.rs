@@ -165,7 +165,7 @@ fn a_column_sorts_by_number_and_the_numbers_stay() {
     let (_, path) = all(folder.path()).remove(0);
     browser.window(1280, "light");
     browser.open(&path);
-    let sorted = |browser: &mut Browser| -> Vec<f64> {
+    let sorted = |browser: &mut Browser| -> Vec<u64> {
         let told = browser.value(
             "const table = document.querySelector('#origins table');
              const header = [...table.tHead.rows[0].cells].find((cell) => cell.textContent === 'All attempts');
@@ -174,12 +174,12 @@ fn a_column_sorts_by_number_and_the_numbers_stay() {
                 .replace("const ", "var ")
                 .as_str(),
         );
-        told.as_array().unwrap().iter().map(|value| value.as_f64().unwrap()).collect()
+        told.as_array().unwrap().iter().map(|value| value.as_u64().unwrap()).collect()
     };
     let down = sorted(&mut browser);
     assert!(down.len() > 3 && down.is_sorted_by(|a, b| a >= b), "{down:?}");
     let up = sorted(&mut browser);
-    assert!(up.is_sorted() && up.iter().sum::<f64>() == down.iter().sum::<f64>(), "{up:?}");
+    assert!(up.is_sorted() && up.iter().sum::<u64>() == down.iter().sum::<u64>(), "{up:?}");
 }
 
 #[test]

@@ -6,7 +6,7 @@
 use std::collections::BTreeMap;
 use std::collections::btree_map::Entry;
 
-use rusqlite::{OptionalExtension, Transaction, params};
+use rusqlite::{Connection, OptionalExtension, Transaction, params};
 use serde::Serialize;
 
 use crate::model::class::Class;
@@ -21,6 +21,11 @@ use crate::tally::{IncidentSoFar, IncidentSums, Snapshot};
 const ROWS_MAX: i64 = 20;
 /// With each so many rows of a day an incident needs ten times the attempts to get one.
 const ROWS_PER_STEP: u32 = 1_000;
+/// Microseconds within which two sensors see the same attempt.
+const SAME_MICROS: i64 = 2_000_000;
+/// What becomes of an incident that is known already, from another store.
+pub const SAME: &str = "last = max(last, excluded.last), attempts = max(attempts, excluded.attempts),
+     peak = max(peak, excluded.peak), headline = max(headline, excluded.headline)";
 /// Rows kept of a day that is only told by itself any more.
 pub const OLD_ROWS_MAX: i64 = 50;
 
@@ -139,6 +144,20 @@ pub fn roll(
     Ok(())
 }
 
+/// Of what two sensors saw of one incident the larger part stays: it had that many attempts at least.
+pub fn meet(connection: &Connection) -> rusqlite::Result<()> {
+    connection.execute(
+        "DELETE FROM incident WHERE source <> '' AND EXISTS (
+             SELECT 1 FROM incident AS other
+             WHERE other.hour BETWEEN incident.hour - 1 AND incident.hour + 1
+             AND other.first BETWEEN incident.first - ?1 AND incident.first + ?1
+             AND other.source = incident.source AND other.class = incident.class AND other.site = incident.site
+             AND (other.attempts, -other.first) > (incident.attempts, -incident.first))",
+        [SAME_MICROS],
+    )?;
+    Ok(())
+}
+
 /// How far an incident had come whose last attempt was at `last`.
 pub fn so_far(
     store: &Store,
@@ -248,6 +267,20 @@ mod tests {
         let first = Hour(DAY).start();
         let known = so_far(&store, (source, Class::WebSqli, "a"), first.plus_micros(90_000_000)).unwrap();
         assert_eq!(known, Some(IncidentSoFar { first, attempts: 8, peak_per_minute: 4 }));
+    }
+
+    #[test]
+    fn what_two_sensors_saw_of_one_incident_is_one() {
+        let (_folder, mut store) = store();
+        let mut seen = snapshot([(1, 5, 10), (2, 5, 4), (1, 9, 2)]);
+        // The clock of the other sensor is a second behind, and it missed two attempts.
+        let (key, sums) = seen.incidents.iter().find(|(_, sums)| sums.attempts == 10).unwrap();
+        let key = IncidentKey { first: key.first.plus_micros(-1_000_000), ..key.clone() };
+        let sums = IncidentSums { attempts: 8, ..*sums };
+        seen.add_incident(key, sums);
+        store.add(&seen, &[], &[], Mode::Live).unwrap();
+        meet(store.connection()).unwrap();
+        assert_eq!(told(&store).iter().map(|row| row.1).collect::<Vec<_>>(), [10, 4, 2]);
     }
 
     #[test]

@@ -68,17 +68,7 @@ pub fn build(
     let mut report = Report {
         schema_version: SCHEMA_VERSION,
         gatewatch_version: provenance.version.clone(),
-        period: PeriodPart {
-            name: span.name.clone(),
-            kind: span.kind.map_or("range", PeriodKind::name),
-            from: rfc3339(span.from.start()),
-            to: rfc3339(span.to.start()),
-            coverage: Coverage {
-                seconds,
-                seconds_observed: observed,
-                share: share(observed.unsigned_abs(), seconds.unsigned_abs()),
-            },
-        },
+        period: period(span, (seconds, observed)),
         open: false,
         site: site.map(str::to_owned),
         definition: DEFINITION,
@@ -119,6 +109,20 @@ pub fn build(
     report.headline.lower_bound = report.losses.iter().any(|(name, count)| *count > 0 && is_loss(name));
     report.headline.text = sentence::headline(&report, span);
     Ok(report)
+}
+
+fn period(span: &Span, (seconds, observed): (i64, i64)) -> PeriodPart {
+    PeriodPart {
+        name: span.name.clone(),
+        kind: span.kind.map_or("range", PeriodKind::name),
+        from: rfc3339(span.from.start()),
+        to: rfc3339(span.to.start()),
+        coverage: Coverage {
+            seconds,
+            seconds_observed: observed,
+            share: share(observed.unsigned_abs(), seconds.unsigned_abs()),
+        },
+    }
 }
 
 fn totals(

@@ -8,10 +8,11 @@ use gatewatch::model::grade::Grade;
 use gatewatch::model::origin::Infrastructure;
 use gatewatch::model::period::{Period, PeriodKind};
 use gatewatch::model::place::{Place, Sector, SourceKey, SourcePrefix};
-use gatewatch::model::progress::{Counter, Counters};
+use gatewatch::model::progress::{Counter, Counters, Reading};
 use gatewatch::model::time::{Hour, Timestamp};
 use gatewatch::report::format;
 use gatewatch::report::provenance::{Database, Provenance};
+use gatewatch::report::reading;
 use gatewatch::report::shape::Report;
 use gatewatch::report::span::Span;
 use gatewatch::report::store::Store;
@@ -246,7 +247,15 @@ impl Tallies {
             headline,
             sector == Sector::Overseas,
         );
-        self.snapshot.conversations.entry((hour, site)).or_default()[0] += 1;
+        // Two conversations in clear for each that is encrypted.
+        let conversations = self.snapshot.conversations.entry((hour, site)).or_default();
+        for (reading, count) in Reading::ALL.into_iter().zip(conversations) {
+            *count += match reading {
+                Reading::Clear => 2,
+                Reading::Hidden => 1,
+                Reading::Unknown => 0,
+            };
+        }
     }
 
     /// The report of the month.
@@ -254,7 +263,10 @@ impl Tallies {
         let folder = tempfile::tempdir().expect("a folder");
         let (mut store, _) = Store::open(folder.path()).expect("a store");
         store.set_regime(&self.provenance).expect("a regime");
-        store.add(&self.snapshot, &[], &[], Mode::Live).expect("a store that takes it");
+        let readings = reading::counters(&self.snapshot);
+        let extra: Vec<_> =
+            readings.iter().map(|(hour, name, count)| (*hour, name.as_str(), *count)).collect();
+        store.add(&self.snapshot, &[], &extra, Mode::Live).expect("a store that takes it");
         let span = Span::of(MONTH.parse().expect("a month"));
         summary::build(&store, &span, None, &self.provenance).expect("a report")
     }

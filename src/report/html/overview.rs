@@ -5,6 +5,7 @@ use maud::{Markup, html};
 use crate::report::html::chart::{self, Step, observed};
 use crate::report::html::tables::{Cell, Table, per_cent, text};
 use crate::report::html::words::{moment, period, shown};
+use crate::report::merge;
 use crate::report::sentence::{self, grouped};
 use crate::report::shape::Report;
 
@@ -150,6 +151,9 @@ pub fn coverage(report: &Report) -> Markup {
     html! {
         p { (told) "; " (grouped(report.totals.packets)) " packets were captured."
             @if holes > 0 { " In " (grouped(holes)) " of " (grouped(steps.len() as u64)) " steps nothing was observed: what happened then is in no number." }
+        }
+        @if let Some(merged) = &report.merged {
+            ul.plain { @for told in merge::sentences(merged) { li { (shown_whole(&told)) } } }
         }
         (chart::band(&format!("Band of coverage from {} to {}: {told}", moment(&report.period.from), moment(&report.period.to)), &steps))
     }

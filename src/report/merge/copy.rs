@@ -21,7 +21,7 @@ const ADD: &str = "attempts = attempts + excluded.attempts, sessions = sessions 
 /// of the report is wanted. The trend looks back, but at tallies alone.
 type Summed = (&'static str, &'static str, String, bool);
 
-fn summed() -> [Summed; 6] {
+fn summed() -> [Summed; 7] {
     [
         ("tally", "hour", format!("{ADD}, compared = compared + excluded.compared"), false),
         (
@@ -49,6 +49,7 @@ fn summed() -> [Summed; 6] {
                 .into(),
             true,
         ),
+        ("incident", "hour", crate::report::incidents::SAME.into(), true),
         ("campaign", "", "id = id".into(), false),
     ]
 }
@@ -70,6 +71,7 @@ pub fn all(sum: &Store, members: &[Member], span: &Span) -> Result<bool, ReportE
         let regime = ways.at(sum, members, hour)?;
         crate::report::regimes::note(&transaction, hour, regime).map_err(sum.wrap())?;
     }
+    crate::report::incidents::meet(&transaction).map_err(sum.wrap())?;
     let least = sketches(&transaction, members, span)?;
     transaction.commit().map_err(sum.wrap())?;
     watch(sum, members)?;
