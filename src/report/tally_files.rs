@@ -39,9 +39,11 @@ pub fn sensor(settings: &Settings) -> String {
     if !settings.sensor.is_empty() {
         return settings.sensor.clone();
     }
-    let host = fs::read_to_string("/proc/sys/kernel/hostname").unwrap_or_default();
+    // Not from /proc, which the unit hides.
+    let host = rustix::system::uname();
     let name: String = host
-        .trim()
+        .nodename()
+        .to_string_lossy()
         .chars()
         .take(64)
         .map(|letter| if letter.is_ascii_alphanumeric() || "._-".contains(letter) { letter } else { '-' })

@@ -179,6 +179,7 @@ impl Writer {
         self.store.set_sources_per_day(u64::from(settings.state.sources_per_day));
         self.formats = settings.report.formats.iter().filter_map(|name| format::by_name(name)).collect();
         self.store.set_meta("provenance", &serde_json::to_string(&provenance).unwrap_or_default())?;
+        self.store.set_meta(tally_files::SENSOR, &tally_files::sensor(&self.setup.settings))?;
         self.store.set_regime(&provenance)?;
         self.setup.provenance = provenance;
         Ok(())

@@ -7,8 +7,8 @@ use serde_json::Value;
 
 use crate::model::period::{Period, PeriodKind};
 use crate::report::manifest::{self, Listed};
-use crate::report::names;
 use crate::report::verify::{Checked, check_chain, read_report};
+use crate::report::{names, tally_files};
 
 /// Every file that a manifest lists is as it was, or has expired as listed; manifests are chained as well.
 pub fn check(folder: &Path, names: &BTreeSet<String>, checked: &mut Checked) {
@@ -26,6 +26,7 @@ pub fn check(folder: &Path, names: &BTreeSet<String>, checked: &mut Checked) {
     for manifests in chains.values() {
         check_chain(manifests, checked);
     }
+    let mut shipped = 0_u64;
     for (_, name, json) in latest.values() {
         let listed = json.get("files").cloned().unwrap_or_default();
         let listed: Vec<Listed> = serde_json::from_value(listed).unwrap_or_default();
@@ -33,6 +34,8 @@ pub fn check(folder: &Path, names: &BTreeSet<String>, checked: &mut Checked) {
             let present = [file.name.clone(), format!("{}.zst", file.name)];
             let Some(present) = present.iter().find(|present| folder.join(present).exists()) else {
                 match expired.get(&file.name) {
+                    // They are written to be taken away.
+                    None if tally_files::day_of(&file.name).is_some() => shipped += 1,
                     Some(_) => checked.unchecked.push(format!("{}: has expired, as listed", file.name)),
                     None => checked.complain(format!("{name}: lists {}, which is not here", file.name)),
                 }
@@ -47,5 +50,8 @@ pub fn check(folder: &Path, names: &BTreeSet<String>, checked: &mut Checked) {
                 Err(error) => checked.complain(format!("{present}: cannot be read: {error}")),
             }
         }
+    }
+    if shipped > 0 {
+        checked.unchecked.push(format!("{shipped} tally files are not here: they were taken elsewhere"));
     }
 }
