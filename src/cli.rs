@@ -157,6 +157,15 @@ pub struct ReportArgs {
     /// For the public: no addresses, no texts of attackers, rows of fewer than so many sources put together.
     #[arg(long, value_name = "SOURCES", num_args = 0..=1, default_missing_value = "5")]
     pub public: Option<u64>,
+    /// The sentence alone, in three strengths with every qualifier it owes: for the press, in full, with notes (text | md | json).
+    #[arg(long)]
+    pub statement: bool,
+    /// Language of the statement: en | zh
+    #[arg(long, value_name = "LANGUAGE", default_value = "en", requires = "statement")]
+    pub language: String,
+    /// A wording of one's own for the statement, instead of a language that is built in.
+    #[arg(long, value_name = "FILE", requires = "statement", conflicts_with = "language")]
+    pub template: Option<PathBuf>,
     /// text | json | csv | html | md
     #[arg(long, value_name = "FORMAT", default_value = "text")]
     pub format: String,

@@ -144,6 +144,25 @@ fn every_format_is_as_its_golden_file() {
 }
 
 #[test]
+fn the_statement_is_as_its_golden_files_and_an_own_wording_is_checked() {
+    for language in ["en", "zh"] {
+        let arguments = ["--month", PERIOD, "--statement", "--language", language, "--format", "md"];
+        assert_golden(&format!("statement.{language}.md"), &report(&arguments).good().stdout);
+    }
+    let english = include_str!("../config/statement/en.toml");
+    let own = desk().path("own.toml");
+    let said = |text: String| {
+        fs::write(&own, text).unwrap();
+        report(&["--month", PERIOD, "--statement", "--template", &own.display().to_string()])
+    };
+    let changed = said(english.replace("attacked from overseas", "set upon from afar")).good().stdout;
+    assert!(changed.contains("set upon from afar"), "{changed}");
+    let refused = said(english.replacen("    \"{counted}\",\n", "", 1));
+    assert_eq!(refused.code, Some(65));
+    assert!(refused.stderr.contains("strengths.press: misses the qualifier {counted}"), "{}", refused.stderr);
+}
+
+#[test]
 fn sources_and_events_of_a_day_are_as_their_golden_files() {
     let day = |prefix: &str| {
         let found = files(&out())
@@ -233,6 +252,9 @@ fn questions_that_have_no_answer_are_refused_with_the_reason() {
         (&["--year", "2026", "--format", "pdf"], 64, "json, csv, text, html, md"),
         (&["--from", "2026-09-02", "--to", "2026-09-01"], 64, "lies before"),
         (&[], 64, "--month 2012-06"),
+        (&["--year", "2026", "--statement", "--format", "html"], 64, "text, md, json"),
+        (&["--year", "2026", "--statement", "--language", "tlh"], 64, "en, zh"),
+        (&["--year", "2026", "--statement", "--template", "/nowhere.toml"], 66, "/nowhere.toml"),
     ] {
         let ended = report(arguments);
         assert_eq!(ended.code, Some(code), "{arguments:?}: {ended:?}");

@@ -1,14 +1,14 @@
 //! The short commands: those that start no thread.
 
 use std::fmt::Write as _;
-use std::io::Write;
+use std::io::{Read, Write as _};
 use std::net::IpAddr;
 use std::path::Path;
 use std::process::ExitCode;
 
 use clap::CommandFactory;
 
-use crate::app::{geo_build, prepare};
+use crate::app::{geo_build, prepare, terminal};
 use crate::classify::behaviour::{act, list};
 use crate::classify::sector::Home;
 use crate::cli::{Cli, ReportArgs};
@@ -19,7 +19,10 @@ use crate::model::grade::Grade;
 use crate::model::origin::Infrastructure;
 use crate::model::period::Period;
 use crate::report::provenance::Provenance;
+use crate::report::shape::Report;
 use crate::report::span::Span;
+use crate::report::statement::template::{self, Template};
+use crate::report::statement::{self, Statement};
 use crate::report::store::Store;
 use crate::report::summary;
 use crate::report::{files, format, public, sentence, verify};
@@ -145,9 +148,7 @@ pub fn geo_build(source: &Path, output: &Path, date: &str) -> Result<ExitCode, F
 
 /// `gatewatch report`
 pub fn report(args: &ReportArgs) -> Result<ExitCode, Fatal> {
-    let row = format::by_name(&args.format).ok_or_else(|| {
-        Fatal::Usage(format!("--format {:?}: one of {} is possible", args.format, format::names()))
-    })?;
+    let write = writer(args)?;
     let span = span(args)?;
     let folder = match &args.from_dir {
         Some(folder) => folder.clone(),
@@ -156,25 +157,72 @@ pub fn report(args: &ReportArgs) -> Result<ExitCode, Fatal> {
     let (store, provenance) = open_store(&folder)?;
     let mut report = summary::build(&store, &span, args.site.as_deref(), &provenance)
         .map_err(|error| prepare::unwritable(&error))?;
-    report.open = match span.kind {
-        Some(_) => args_period(args).and_then(|period| store.closed(period).ok().flatten()).is_none(),
-        None => true,
-    };
+    report.open = args_period(args).and_then(|period| store.closed(period).ok().flatten()).is_none();
     if let Some(sources_min) = args.public {
         public::redact(&mut report, sources_min);
         report.headline.text = sentence::headline(&report, &span);
     }
-    let outputs = (row.write)(&report, &format::seal(&report));
-    match &args.output {
-        Some(path) => write_outputs(path, &outputs),
-        None => outputs.iter().try_for_each(|output| {
-            if outputs.len() > 1 {
-                say(&format!("# {}\n", output.suffix.trim_start_matches('.')))?;
-            }
-            say(&output.content)
-        }),
-    }?;
+    put_out(args.output.as_deref(), &write(&report, &span))?;
     Ok(ExitCode::SUCCESS)
+}
+
+/// Writes a report in the form that was asked for.
+type Write = Box<dyn Fn(&Report, &Span) -> Vec<format::Output>>;
+
+/// What writes the form that was asked for: known before anything is read.
+fn writer(args: &ReportArgs) -> Result<Write, Fatal> {
+    let unknown =
+        |names: &str| Fatal::Usage(format!("--format {:?}: one of {names} is possible", args.format));
+    if args.statement {
+        let names = statement::FORMATS;
+        let name =
+            names.into_iter().find(|name| *name == args.format).ok_or_else(|| unknown(&names.join(", ")))?;
+        let template = template(args)?;
+        return Ok(Box::new(move |report, span| {
+            Statement::of(report, span, &format::seal(report), &template).write(name).into_iter().collect()
+        }));
+    }
+    let row = format::by_name(&args.format).ok_or_else(|| unknown(&format::names()))?;
+    Ok(Box::new(|report, _| (row.write)(report, &format::seal(report))))
+}
+
+/// The wording of a statement: one's own, or one that is built in.
+fn template(args: &ReportArgs) -> Result<Template, Fatal> {
+    let Some(path) = &args.template else {
+        let known = || template::LANGUAGES.iter().map(|(name, _)| *name).collect::<Vec<_>>().join(", ");
+        let built_in = Template::built_in(&args.language).ok_or_else(|| {
+            Fatal::Usage(format!("--language {:?}: one of {} is built in", args.language, known()))
+        })?;
+        return built_in.map_err(|error| Fatal::Bug(error.to_string()));
+    };
+    let mut text = String::new();
+    let read = std::fs::File::open(path)
+        .and_then(|file| file.take(template::TEMPLATE_MAX_BYTES + 1).read_to_string(&mut text));
+    read.map_err(|error| Fatal::NoInput(format!("--template {}: {error}", path.display())))?;
+    if text.len() as u64 > template::TEMPLATE_MAX_BYTES {
+        return Err(Fatal::Unusable(format!(
+            "--template {}: is larger than {} bytes",
+            path.display(),
+            template::TEMPLATE_MAX_BYTES
+        )));
+    }
+    Template::read(&path.display().to_string(), &text).map_err(|error| Fatal::Unusable(error.to_string()))
+}
+
+/// Writes what a command has found, or prints it: several files under their names, text in colours where they are shown.
+pub fn put_out(path: Option<&Path>, outputs: &[format::Output]) -> Result<(), Fatal> {
+    if let Some(path) = path {
+        return write_outputs(path, outputs);
+    }
+    outputs.iter().try_for_each(|output| {
+        if outputs.len() > 1 {
+            say(&format!("# {}\n", output.suffix.trim_start_matches('.')))?;
+        }
+        if output.suffix == ".txt" && terminal::shows_colours() {
+            return say(&format::coloured(&output.content));
+        }
+        say(&output.content)
+    })
 }
 
 /// Opens the store of a folder for reading, with what it remembers of how is counted.
@@ -193,7 +241,7 @@ pub fn open_store(folder: &Path) -> Result<(Store, Provenance), Fatal> {
 }
 
 /// One file as named; several (CSV) beside it, each with its table's name.
-pub fn write_outputs(path: &Path, outputs: &[format::Output]) -> Result<(), Fatal> {
+fn write_outputs(path: &Path, outputs: &[format::Output]) -> Result<(), Fatal> {
     let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
     let name = path.file_name().map(|name| name.to_string_lossy().into_owned());
     let name = name.ok_or_else(|| Fatal::Usage(format!("--output {}: is no file name", path.display())))?;
@@ -209,8 +257,9 @@ pub fn write_outputs(path: &Path, outputs: &[format::Output]) -> Result<(), Fata
     files::sync_folder(folder).map_err(|error| prepare::unwritable(&error))
 }
 
+/// The period that decides whether what is told can still change: of a range the last.
 fn args_period(args: &ReportArgs) -> Option<Period> {
-    args.month.as_ref().or(args.year.as_ref()).or(args.day.as_ref())?.parse().ok()
+    args.month.as_ref().or(args.year.as_ref()).or(args.day.as_ref()).or(args.to.as_ref())?.parse().ok()
 }
 
 /// The period that an option names, in a text of that length; 0: of any.

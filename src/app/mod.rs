@@ -14,6 +14,7 @@ pub mod recount;
 pub mod replay;
 pub mod rules_test;
 pub mod status;
+pub mod terminal;
 pub mod watch;
 
 use std::process::ExitCode;

@@ -3,7 +3,7 @@
 use std::path::Path;
 use std::process::ExitCode;
 
-use crate::app::commands::{self, say};
+use crate::app::commands;
 use crate::app::prepare;
 use crate::classify::database::Database;
 use crate::classify::geo::Geo;
@@ -37,10 +37,7 @@ pub fn run(args: &RecountArgs) -> Result<ExitCode, Fatal> {
         )));
     }
     let output = if args.format == "json" { recount.json() } else { recount.text() };
-    match &args.output {
-        Some(path) => commands::write_outputs(path, &[output]),
-        None => say(&output.content),
-    }?;
+    commands::put_out(args.output.as_deref(), &[output])?;
     Ok(ExitCode::SUCCESS)
 }
 

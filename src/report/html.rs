@@ -6,7 +6,7 @@ use serde_json::Value;
 use crate::report::format::Output;
 use crate::report::sentence::{self, grouped, per_cent};
 use crate::report::shape::{Report, Row};
-use crate::report::text::safe;
+use crate::report::text::lines::safe;
 use crate::report::trend::Trend;
 use crate::report::units::UnitPart;
 

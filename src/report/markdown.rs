@@ -7,7 +7,7 @@ use serde_json::Value;
 use crate::report::format::Output;
 use crate::report::sentence::{self, grouped, per_cent};
 use crate::report::shape::{Report, Row};
-use crate::report::text::safe;
+use crate::report::text::lines::safe;
 
 /// Writes the text.
 pub fn write(report: &Report, sealed: &Value) -> Vec<Output> {
@@ -202,7 +202,7 @@ fn optional(count: Option<u64>) -> String {
 }
 
 /// Text that cannot leave its cell or become markup.
-fn cell(text: &str) -> String {
+pub(super) fn cell(text: &str) -> String {
     safe(text).chars().fold(String::new(), |mut clean, letter| {
         if matches!(letter, '|' | '<' | '>' | '`' | '*' | '_' | '[' | ']' | '\\') {
             clean.push('\\');

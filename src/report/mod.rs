@@ -27,6 +27,7 @@ pub mod shape;
 pub mod sources;
 pub mod span;
 pub mod spread;
+pub mod statement;
 pub mod store;
 pub mod summary;
 pub mod trend;
