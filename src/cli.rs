@@ -151,6 +151,9 @@ pub struct ReportArgs {
     /// Last day, month or year of the range, included.
     #[arg(long, value_name = "PERIOD", requires = "from")]
     pub to: Option<String>,
+    /// Two years, months or days side by side, with a test for change: --compare 2011 2012 (text | md | json | csv).
+    #[arg(long, value_name = "PERIOD", num_args = 2, group = "period", conflicts_with_all = ["statement", "public"])]
+    pub compare: Vec<String>,
     /// One site only.
     #[arg(long, value_name = "NAME")]
     pub site: Option<String>,
@@ -166,6 +169,9 @@ pub struct ReportArgs {
     /// A wording of one's own for the statement, instead of a language that is built in.
     #[arg(long, value_name = "FILE", requires = "statement", conflicts_with = "language")]
     pub template: Option<PathBuf>,
+    /// Time zone to show times in, instead of report.time_zone: Asia/Shanghai, UTC.
+    #[arg(long, value_name = "ZONE")]
+    pub time_zone: Option<String>,
     /// text | json | csv | html | md
     #[arg(long, value_name = "FORMAT", default_value = "text")]
     pub format: String,

@@ -3,12 +3,12 @@
 use std::fmt::Write as _;
 use std::io::{Read, Write as _};
 use std::net::IpAddr;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use clap::CommandFactory;
 
-use crate::app::{geo_build, prepare, terminal};
+use crate::app::{compare, geo_build, prepare, terminal};
 use crate::classify::behaviour::{act, list};
 use crate::classify::sector::Home;
 use crate::cli::{Cli, ReportArgs};
@@ -25,6 +25,7 @@ use crate::report::statement::template::{self, Template};
 use crate::report::statement::{self, Statement};
 use crate::report::store::Store;
 use crate::report::summary;
+use crate::report::zone::Zone;
 use crate::report::{files, format, public, sentence, verify};
 
 /// Loads settings, lets the command line change them, and checks them. Every complaint is told.
@@ -148,13 +149,14 @@ pub fn geo_build(source: &Path, output: &Path, date: &str) -> Result<ExitCode, F
 
 /// `gatewatch report`
 pub fn report(args: &ReportArgs) -> Result<ExitCode, Fatal> {
+    if !args.compare.is_empty() {
+        put_out(args.output.as_deref(), &[compare::run(args, &args.compare, &folder(args)?)?])?;
+        return Ok(ExitCode::SUCCESS);
+    }
     let write = writer(args)?;
     let span = span(args)?;
-    let folder = match &args.from_dir {
-        Some(folder) => folder.clone(),
-        None => load(args.config.config.as_deref(), |_| {})?.settings.state.directory,
-    };
-    let (store, provenance) = open_store(&folder)?;
+    let zone = zone(args)?;
+    let (store, provenance) = open_store(&folder(args)?)?;
     let mut report = summary::build(&store, &span, args.site.as_deref(), &provenance)
         .map_err(|error| prepare::unwritable(&error))?;
     report.open = args_period(args).and_then(|period| store.closed(period).ok().flatten()).is_none();
@@ -162,8 +164,28 @@ pub fn report(args: &ReportArgs) -> Result<ExitCode, Fatal> {
         public::redact(&mut report, sources_min);
         report.headline.text = sentence::headline(&report, &span);
     }
+    report.zone = zone;
     put_out(args.output.as_deref(), &write(&report, &span))?;
     Ok(ExitCode::SUCCESS)
+}
+
+/// The folder of the store that is asked.
+fn folder(args: &ReportArgs) -> Result<PathBuf, Fatal> {
+    match &args.from_dir {
+        Some(folder) => Ok(folder.clone()),
+        None => Ok(load(args.config.config.as_deref(), |_| {})?.settings.state.directory),
+    }
+}
+
+/// The zone that times are shown in: as asked, else as set where settings are read at all.
+fn zone(args: &ReportArgs) -> Result<Zone, Fatal> {
+    if let Some(name) = &args.time_zone {
+        return Zone::named(name).map_err(|error| Fatal::Usage(format!("--time-zone: {error}")));
+    }
+    if args.from_dir.is_some() && args.config.config.is_none() {
+        return Ok(Zone::default());
+    }
+    Ok(Zone::of_setting(&load(args.config.config.as_deref(), |_| {})?.settings.report.time_zone))
 }
 
 /// Writes a report in the form that was asked for.

@@ -3,6 +3,7 @@
 //! Owns the threads, the signals, the sockets and the commands. One of the two rooms that read a clock.
 
 pub mod commands;
+pub mod compare;
 pub mod daemon;
 pub mod explain;
 pub mod geo_build;

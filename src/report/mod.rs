@@ -5,6 +5,7 @@
 
 pub mod campaigns;
 pub mod clock;
+pub mod compare;
 pub mod countries;
 pub mod distinct;
 pub mod dominance;
@@ -34,6 +35,7 @@ pub mod trend;
 pub mod units;
 pub mod verify;
 pub mod writer;
+pub mod zone;
 
 mod csv;
 mod event_files;

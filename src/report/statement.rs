@@ -12,7 +12,7 @@ use serde::Serialize;
 use serde_json::Value;
 
 use crate::report::format::{Output, hash_of};
-use crate::report::markdown::cell;
+use crate::report::markdown::{cell, paragraph};
 use crate::report::shape::Report;
 use crate::report::span::Span;
 use crate::report::statement::slots::Strength;
@@ -104,9 +104,9 @@ impl Statement {
         let mut text = String::new();
         // Writing to a String cannot fail.
         for said in &self.strengths {
-            let _ = write!(text, "## {}\n\n{}\n\n", cell(&said.title), cell(&said.text));
+            let _ = write!(text, "## {}\n\n{}\n\n", cell(&said.title), paragraph(&said.text));
             for (number, note) in (1..).zip(&said.notes) {
-                let _ = write!(text, "\\[{number}\\] {}\n\n", cell(note));
+                let _ = write!(text, "\\[{number}\\] {}\n\n", paragraph(note));
             }
         }
         text.truncate(text.trim_end().len());

@@ -15,6 +15,7 @@ use crate::report::shape::{
 use crate::report::span::{Days, Span};
 use crate::report::store::{Store, is_loss};
 use crate::report::tables::Tables;
+use crate::report::zone::Zone;
 use crate::report::{
     ReportError, campaigns, dominance, doubtful, networks, query, reading, regimes, rollup, sentence, spread,
     trend,
@@ -33,7 +34,7 @@ const NOT_JUDGED: [(&str, &str); 3] = [
 ];
 
 /// Less of a step observed than this breaks a comparison with others.
-const COVERED_MIN: f64 = 0.9;
+pub const COVERED_MIN: f64 = 0.9;
 
 /// Adds up the store for a span, for one site or all. `fallback` is what made the numbers where the store does not tell.
 pub fn build(
@@ -102,6 +103,7 @@ pub fn build(
         public_sources_min: None,
         corrects: None,
         previous_sha256: None,
+        zone: Zone::default(),
     };
     spread_out(&mut report, asked, provenance)?;
     report.headline.database_age_days =

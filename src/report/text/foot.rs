@@ -49,6 +49,7 @@ pub(super) fn foot(report: &Report, sealed: &Value, text: &mut Lines) {
         }
     }
     text.title("How it was made");
+    let zone = report.zone.other_than_utc().unwrap_or("UTC");
     for regime in &report.regimes {
         let changed = if regime.changed.is_empty() {
             String::new()
@@ -56,9 +57,9 @@ pub(super) fn foot(report: &Report, sealed: &Value, text: &mut Lines) {
             format!(", changed: {}", regime.changed.join(", "))
         };
         text.paragraph(&format!(
-            "From {} to {} UTC: {} attempts{changed}.",
-            regime.from,
-            regime.last,
+            "From {} to {} {zone}: {} attempts{changed}.",
+            report.zone.hour(&regime.from),
+            report.zone.hour(&regime.last),
             grouped(regime.attempts)
         ));
     }

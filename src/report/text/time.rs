@@ -21,7 +21,7 @@ pub(super) fn series(report: &Report, text: &mut Lines) {
             if broken.is_empty() { String::new() } else { format!("  changed: {}", broken.join(", ")) };
         text.line(&format!(
             "{:<16}{:>14}{watched}{broken}",
-            step.period,
+            report.zone.hour(&step.period),
             grouped(step.counts.headline_attempts)
         ));
     }
