@@ -86,6 +86,7 @@ test-packages: packages
 	have curl curl
 	have ethtool ethtool
 	have python3 python3
+	have tmux tmux
 	have systemd-analyze systemd
 	have /lib/systemd/systemd systemd-sysv
 	have systemd-nspawn systemd-container

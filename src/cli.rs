@@ -78,6 +78,18 @@ pub enum Command {
         #[arg(long)]
         json: bool,
     },
+    /// Watch the running daemon on a terminal: rates, classes, origins, incidents, losses. Keys are named in its last line.
+    Top {
+        /// Where the settings are (for the socket's path and the time zone).
+        #[command(flatten)]
+        config: ConfigArg,
+        /// Socket to ask, instead of state.socket.
+        #[arg(long, value_name = "PATH")]
+        socket: Option<PathBuf>,
+        /// Time zone to show times in, instead of report.time_zone.
+        #[arg(long, value_name = "ZONE")]
+        time_zone: Option<String>,
+    },
     /// Tell why something was counted: every attempt of an address, or the event with an id, with its evidence.
     Explain {
         /// Where the settings are (for the report folder and the titles of rules).

@@ -8,6 +8,7 @@ use std::process::ExitCode;
 
 use clap::CommandFactory;
 
+use crate::app::progress::Progress;
 use crate::app::{compare, geo_build, prepare, terminal};
 use crate::classify::behaviour::{act, list};
 use crate::classify::sector::Home;
@@ -156,6 +157,7 @@ pub fn report(args: &ReportArgs) -> Result<ExitCode, Fatal> {
     let write = writer(args)?;
     let span = span(args)?;
     let zone = zone(args)?;
+    let progress = Progress::working("adding up");
     let (store, provenance) = open_store(&folder(args)?)?;
     let mut report = summary::build(&store, &span, args.site.as_deref(), &provenance)
         .map_err(|error| prepare::unwritable(&error))?;
@@ -165,7 +167,9 @@ pub fn report(args: &ReportArgs) -> Result<ExitCode, Fatal> {
         report.headline.text = sentence::headline(&report, &span);
     }
     report.zone = zone;
-    put_out(args.output.as_deref(), &write(&report, &span))?;
+    let outputs = write(&report, &span);
+    drop(progress);
+    put_out(args.output.as_deref(), &outputs)?;
     Ok(ExitCode::SUCCESS)
 }
 

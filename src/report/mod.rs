@@ -47,7 +47,7 @@ mod query;
 mod schema;
 mod source_rows;
 mod tables;
-mod text;
+pub mod text;
 
 use std::path::{Path, PathBuf};
 

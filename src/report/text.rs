@@ -2,7 +2,7 @@
 
 pub(super) mod colour;
 mod foot;
-pub(super) mod lines;
+pub mod lines;
 mod origins;
 mod time;
 
@@ -172,7 +172,10 @@ mod tests {
             assert_columns(&text);
             assert_tables(&markdown);
             assert!(!markdown.replace("\\<", "").contains("<img"), "each sign of markup is escaped");
-            assert!(!markdown.contains("http://") && !markdown.contains("www.evil"), "nothing becomes a link");
+            assert!(
+                !markdown.contains("http://") && !markdown.contains("www.evil"),
+                "nothing becomes a link"
+            );
             assert!(!markdown.contains(['\u{1b}', '\u{7}', '\u{202e}']) && markdown.len() < 40_000);
         }
     }
