@@ -86,7 +86,7 @@ pub enum Command {
         /// Socket to ask, instead of state.socket.
         #[arg(long, value_name = "PATH")]
         socket: Option<PathBuf>,
-        /// Time zone to show times in, instead of report.time_zone.
+        /// Time zone to show times in, instead of `report.time_zone`.
         #[arg(long, value_name = "ZONE")]
         time_zone: Option<String>,
     },
@@ -181,7 +181,7 @@ pub struct ReportArgs {
     /// A wording of one's own for the statement, instead of a language that is built in.
     #[arg(long, value_name = "FILE", requires = "statement", conflicts_with = "language")]
     pub template: Option<PathBuf>,
-    /// Time zone to show times in, instead of report.time_zone: Asia/Shanghai, UTC.
+    /// Time zone to show times in, instead of `report.time_zone`: Asia/Shanghai, UTC.
     #[arg(long, value_name = "ZONE")]
     pub time_zone: Option<String>,
     /// text | json | csv | html | md

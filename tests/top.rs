@@ -1,6 +1,7 @@
 //! `gatewatch top` in a real terminal: tmux, 80×24, with a daemon that comes, goes and comes again.
 
 #![allow(
+    clippy::disallowed_methods,
     clippy::expect_used,
     clippy::panic,
     clippy::print_stderr,

@@ -12,9 +12,9 @@ use crate::report::span::Span;
 
 /// What to print of a comparison of the periods `named`.
 pub fn run(args: &ReportArgs, named: &[String], folder: &Path) -> Result<Output, Fatal> {
-    let names = print::FORMATS;
-    let format = names.into_iter().find(|name| *name == args.format).ok_or_else(|| {
-        Fatal::Usage(format!("--format {:?}: one of {} is possible", args.format, names.join(", ")))
+    let possible = print::FORMATS;
+    let format = possible.into_iter().find(|name| *name == args.format).ok_or_else(|| {
+        Fatal::Usage(format!("--format {:?}: one of {} is possible", args.format, possible.join(", ")))
     })?;
     let mut periods = named.iter().map(|text| commands::period("--compare", text, 0));
     let (Some(first), Some(second)) = (periods.next(), periods.next()) else {

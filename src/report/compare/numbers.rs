@@ -38,11 +38,11 @@ impl Numbers {
     pub(super) fn read(store: &Store, spans: [&Span; 2], site: Option<&str>) -> Result<Self, ReportError> {
         let mut numbers =
             Self { observed: [Vec::new(), Vec::new()], cells: BTreeMap::new(), apart: STEPS_MAX };
-        for (side, span) in spans.into_iter().enumerate() {
+        for (number, span) in spans.into_iter().enumerate() {
             let kept = rollup::finest(store.connection(), span).map_err(store.wrap())?;
             let refused = || ReportError::RolledUp { span: span.name.clone(), kept: kept.name() };
             let span = &span.told_by(kept).ok_or_else(refused)?;
-            numbers.read_side(store, (side, span), site)?;
+            numbers.read_side(store, (number, span), site)?;
         }
         let [first, second] = spans;
         if first.to == second.from {
@@ -55,7 +55,7 @@ impl Numbers {
     fn read_side(
         &mut self,
         store: &Store,
-        (side, span): (usize, &Span),
+        (number, span): (usize, &Span),
         site: Option<&str>,
     ) -> Result<(), ReportError> {
         let watch = query::watch(store, span)?;
@@ -69,13 +69,13 @@ impl Numbers {
             observed.push((micros / MICROS_PER_SEC) as f64);
             step = step.next();
         }
-        if let Some(known) = self.observed.get_mut(side) {
+        if let Some(known) = self.observed.get_mut(number) {
             *known = observed;
         }
         query::each_row(store, span, site, |row| {
             let Some((_, at)) = starts.range(..=row.hour).next_back() else { return };
             let cell = self.cells.entry((row.site.clone(), row.class.clone())).or_default();
-            if let Some(steps) = cell.get_mut(side) {
+            if let Some(steps) = cell.get_mut(number) {
                 steps.entry(*at).or_default().add(row.counts);
             }
         })
@@ -187,20 +187,19 @@ impl Numbers {
 
     /// The observed steps of both periods, a step in the first at 0 and one in the second at 1.
     fn points(&self, steps: &[BTreeMap<usize, u64>; 2]) -> Vec<Point> {
-        let sides = self.observed.iter().zip(steps).zip([0, self.apart]).zip([0.0, 1.0]);
-        let of_side =
-            |(((observed, counts), first), years): (((&Vec<f64>, &BTreeMap<usize, u64>), usize), f64)| {
-                let observed = observed.iter().enumerate().filter(|(_, seconds)| **seconds > 0.0);
-                let point = |(at, seconds): (usize, &f64)| Point {
-                    month: first + at,
-                    years,
-                    count: counts.get(&at).copied().unwrap_or(0) as f64,
-                    exposure: *seconds,
-                    after: Vec::new(),
-                };
-                observed.map(point).collect::<Vec<_>>()
-            };
-        sides.flat_map(of_side).collect()
+        let mut points = Vec::new();
+        let sides = self.observed.iter().zip(steps);
+        for ((observed, counts), (first, years)) in sides.zip([(0, 0.0), (self.apart, 1.0)]) {
+            let observed = observed.iter().enumerate().filter(|(_, seconds)| **seconds > 0.0);
+            points.extend(observed.map(|(at, seconds)| Point {
+                month: first + at,
+                years,
+                count: counts.get(&at).copied().unwrap_or(0) as f64,
+                exposure: *seconds,
+                after: Vec::new(),
+            }));
+        }
+        points
     }
 }
 

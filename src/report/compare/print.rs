@@ -243,7 +243,7 @@ fn told_interval([low, high]: [f64; 2]) -> String {
 fn rate(rate: Option<f64>) -> String {
     match rate {
         None => "not observed".to_owned(),
-        Some(rate) if rate == 0.0 => "0".to_owned(),
+        Some(0.0) => "0".to_owned(),
         Some(rate) if rate < 0.1 => format!("{rate:.4}"),
         Some(rate) => format!("{rate:.1}"),
     }

@@ -1,5 +1,10 @@
 //! Which clause of a statement has an occasion, and the values it needs: read from a report, one function a clause.
 
+#![expect(
+    clippy::unnecessary_wraps,
+    reason = "the table of clauses holds them all; most have no occasion at times"
+)]
+
 use crate::model::place::Sector;
 use crate::report::dominance::Top;
 use crate::report::sentence::{self, OLD_DAYS};

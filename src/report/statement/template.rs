@@ -339,9 +339,10 @@ mod tests {
                 for need in variant.needs {
                     let (head, clauses) = english().split_once("[clauses]").unwrap();
                     let place = format!("{name}.{} = ", variant.name);
-                    let lines = clauses.lines().map(|line| match line.starts_with(&place) {
-                        true => line.replace(&format!("{{{need}}}"), "many"),
-                        false => line.to_owned(),
+                    let lines = clauses.lines().map(|line| {
+                        let need =
+                            if line.starts_with(&place) { format!("{{{need}}}") } else { "\0".to_owned() };
+                        line.replace(&need, "many")
                     });
                     let text = format!("{head}[clauses]{}", lines.collect::<Vec<_>>().join("\n"));
                     let wanted =
