@@ -102,6 +102,7 @@ test-packages: packages
 	have ethtool ethtool
 	have python3 python3
 	python3 -c 'import ensurepip' 2>/dev/null || missing+=(python3-venv)
+	have tmux tmux
 	have systemd-analyze systemd
 	have /lib/systemd/systemd systemd-sysv
 	have systemd-nspawn systemd-container

@@ -11,6 +11,7 @@ use std::time::Duration;
 use crossbeam_channel::{Receiver, RecvTimeoutError, Sender, bounded};
 use serde::{Deserialize, Serialize};
 
+use crate::app::activity::{Activity, Tracker};
 use crate::classify::classifier::Classifier;
 use crate::classify::geo::Geo;
 use crate::config::Settings;
@@ -65,6 +66,9 @@ enum Message {
 /// One-shot state of the daemon, as `gatewatch status` gets it.
 #[derive(Clone, Debug, Default, Deserialize, PartialEq, Serialize)]
 pub struct Status {
+    /// Version of this shape: 1 had no `activity`.
+    #[serde(default)]
+    pub schema_version: u32,
     /// `starting`, `capturing`, `degraded` (capturing, but something is wrong), `blind` (every interface is down or
     /// nothing can be dated) or `stopping`.
     pub state: String,
@@ -86,7 +90,13 @@ pub struct Status {
     pub databases: Vec<String>,
     /// Hash of the detection set.
     pub detector_set: String,
+    /// What was counted since the start, and the incidents under way.
+    #[serde(default)]
+    pub activity: Activity,
 }
+
+/// Version of the status that is told.
+const STATUS_VERSION: u32 = 2;
 
 /// One captured interface.
 #[derive(Clone, Debug, Default, Deserialize, PartialEq, Serialize)]
@@ -117,6 +127,7 @@ struct Told {
     written: Option<Timestamp>,
     /// What cannot be written, by what it is.
     troubles: [Option<String>; Writing::ALL.len()],
+    activity: Tracker,
 }
 
 /// A stage that beats.
@@ -151,6 +162,8 @@ impl Shared {
     /// Fills the part of a status that the stages know.
     pub fn fill(&self, status: &mut Status) {
         let told = self.told();
+        status.schema_version = STATUS_VERSION;
+        status.activity = told.activity.told();
         status.counters = told.counters.iter().map(|(row, value)| (row.name.to_owned(), value)).collect();
         status.attempts = told.attempts;
         status.written = told.written.map(|watermark| watermark.to_string());
@@ -310,6 +323,7 @@ fn report(mut writer: Writer, messages: &Receiver<Message>, shared: &Shared) -> 
             }
             Message::Rotate => writer.rotate(),
             Message::Snapshot(mut snapshot) => {
+                shared.told().activity.take(&snapshot);
                 insist(shared, || writer.record(&mut snapshot))?;
                 shared.told().written = Some(snapshot.watermark);
                 note(shared, Writing::Events, writer.events_stopped().map(str::to_owned));

@@ -56,6 +56,12 @@ pub fn warnings(settings: &Settings) -> Vec<String> {
             settings.capture.snaplen
         ));
     }
+    if settings.report.time_zone != "UTC" && has_no_zones() {
+        warnings.push(format!(
+            "report.time_zone = {:?}: this machine has no time-zone database (/usr/share/zoneinfo, package tzdata); times are shown in UTC",
+            settings.report.time_zone
+        ));
+    }
     for exception in &settings.detect.exception {
         if *exception == crate::config::detect::Exception::default() {
             warnings.push("a [[detect.exception]] without any key excepts everything".to_owned());
@@ -94,10 +100,19 @@ impl Found {
     }
 }
 
+/// Whether the machine has no time-zone database at all: that costs the display, never the start.
+fn has_no_zones() -> bool {
+    jiff::tz::db().is_definitively_empty()
+}
+
 fn report(settings: &Settings, found: &mut Found) {
     let report = &settings.report;
     found.one_of("report.formats", &report.formats, &FORMAT_NAMES);
     found.one_of("report.periods", &report.periods, &PeriodKind::ALL.map(PeriodKind::name));
+    if report.time_zone != "UTC" && !has_no_zones() && jiff::tz::TimeZone::get(&report.time_zone).is_err() {
+        let wanted = "a name of the IANA database, such as \"Asia/Shanghai\", or \"UTC\" is wanted";
+        found.add("report.time_zone", format!("{:?}: {wanted}", report.time_zone));
+    }
     found.range("report.incident_gap_mins", report.incident_gap_mins, 1, 1_440);
     found.range("report.events_part", report.events_part, Size::mebibytes(1), Size(16 << 30));
     found.range("report.keep_events_days", report.keep_events_days, 1, 36_500);
@@ -322,6 +337,23 @@ fn proxies(settings: &Settings, found: &mut Found) {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_time_zone_is_one_of_the_database() {
+        let of =
+            |zone: &str| -> Settings { toml::from_str(&format!("[report]\ntime_zone = {zone:?}")).unwrap() };
+        let known = if has_no_zones() { "UTC" } else { "Asia/Shanghai" };
+        assert!(check(&of(known)).is_empty() && warnings(&of(known)).is_empty());
+        let complaints = check(&of("Asia/Atlantis"));
+        if has_no_zones() {
+            assert!(warnings(&of("Asia/Atlantis"))[0].contains("tzdata"));
+        } else {
+            assert!(
+                complaints[0].0 == "report.time_zone" && complaints[0].1.contains("Atlantis"),
+                "{complaints:?}"
+            );
+        }
+    }
 
     #[test]
     fn lists_and_naming_proxies_are_checked() {

@@ -16,6 +16,8 @@ pub struct Report {
     pub formats: Vec<String>,
     /// hour | day | month | year
     pub periods: Vec<String>,
+    /// Time zone that reports show times in, a name of the IANA database or UTC; stored times and periods are UTC.
+    pub time_zone: String,
     /// Minutes without an attempt after which an incident of one source, class and site has ended, 1 to 1440.
     pub incident_gap_mins: u32,
     /// Whether event and source files are written.
@@ -50,6 +52,7 @@ impl Default for Report {
             directory: PathBuf::from("/var/log/gatewatch"),
             formats: ["json", "csv", "text", "html"].map(String::from).to_vec(),
             periods: ["day", "month", "year"].map(String::from).to_vec(),
+            time_zone: "UTC".to_owned(),
             incident_gap_mins: 30,
             events: true,
             tallies: true,

@@ -6,6 +6,7 @@
 pub mod by_site;
 pub mod campaigns;
 pub mod clock;
+pub mod compare;
 pub mod countries;
 pub mod distinct;
 pub mod dominance;
@@ -30,12 +31,14 @@ pub mod shape;
 pub mod sources;
 pub mod span;
 pub mod spread;
+pub mod statement;
 pub mod store;
 pub mod summary;
 pub mod trend;
 pub mod units;
 pub mod verify;
 pub mod writer;
+pub mod zone;
 
 mod csv;
 mod event_files;
@@ -48,7 +51,7 @@ mod schema;
 mod source_rows;
 mod tables;
 mod tally_files;
-mod text;
+pub mod text;
 
 use std::path::{Path, PathBuf};
 

@@ -28,7 +28,7 @@ const MONTHS: [&str; 12] = [
 ];
 
 /// A database older than this is spoken of. Good ones drift by about a point of IPv4 a year, and by three times that of IPv6.
-const OLD_DAYS: i64 = 90;
+pub const OLD_DAYS: i64 = 90;
 
 /// A whole number with its thousands apart: `144,000`.
 pub fn grouped(number: u64) -> String {

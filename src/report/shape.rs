@@ -15,6 +15,7 @@ use crate::report::reading::ReadingRow;
 use crate::report::regimes::RegimeRow;
 use crate::report::trend::Trend;
 use crate::report::units::UnitPart;
+use crate::report::zone::Zone;
 
 /// Version of the JSON's shape.
 pub const SCHEMA_VERSION: u32 = 1;
@@ -331,6 +332,9 @@ pub struct Report {
     pub corrects: Option<String>,
     /// Hash of the closed period of this kind before this one.
     pub previous_sha256: Option<String>,
+    /// The time zone that texts and pages show times in; no part of what is stored and hashed.
+    #[serde(skip)]
+    pub zone: Zone,
 }
 
 impl Report {

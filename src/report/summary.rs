@@ -15,6 +15,7 @@ use crate::report::shape::{
 use crate::report::span::{Days, Span};
 use crate::report::store::{Store, is_loss};
 use crate::report::tables::Tables;
+use crate::report::zone::Zone;
 use crate::report::{
     ReportError, campaigns, dominance, doubtful, incidents, networks, query, reading, regimes, rollup,
     sentence, spread, trend,
@@ -36,7 +37,7 @@ const NOT_JUDGED: [(&str, &str); 3] = [
 ];
 
 /// Less of a step observed than this breaks a comparison with others.
-const COVERED_MIN: f64 = 0.9;
+pub const COVERED_MIN: f64 = 0.9;
 
 /// Countries whose share is told with its interval, the largest: each is a bootstrap over all sources.
 const INTERVALS_MAX: usize = 10;
@@ -101,6 +102,7 @@ pub fn build(
         merged: None,
         corrects: None,
         previous_sha256: None,
+        zone: Zone::default(),
     };
     spread_out(&mut report, asked, provenance)?;
     report.headline.database_age_days =

@@ -4,7 +4,7 @@ use std::borrow::Cow;
 
 use crate::model::period::{Period, PeriodKind};
 use crate::report::sentence::grouped;
-use crate::report::text::safe;
+use crate::report::text::lines::safe;
 
 /// Letters of one text that are shown: what comes from the wire may be 64 KB long.
 const TEXT_MAX: usize = 240;

@@ -11,6 +11,7 @@ use crate::report::shape::Report;
 use crate::report::span::Span;
 use crate::report::store::closed::Closed;
 use crate::report::writer::{Mode, Writer};
+use crate::report::zone::Zone;
 use crate::report::{ReportError, files, format, manifest, retention, sources, summary, tally_files};
 
 /// A period closes so long after its end: attempts are judged up to 30 s after their request.
@@ -116,6 +117,7 @@ impl Writer {
         let mut closed = None;
         if self.setup.settings.periods.iter().any(|name| name == period.kind().name()) {
             let mut report = summary::build(&self.store, &Span::of(period), None, &self.setup.provenance)?;
+            report.zone = Zone::of_setting(&self.setup.settings.time_zone);
             report.previous_sha256 = self.store.last_closed(period.kind().name())?;
             report.corrects = before.map(|closed| format!("{}.json", stem(period, closed.version)));
             let sealed = format::seal(&report);
@@ -157,6 +159,7 @@ impl Writer {
         for period in periods {
             let mut report = summary::build(&self.store, &Span::of(period), None, &self.setup.provenance)?;
             report.open = true;
+            report.zone = Zone::of_setting(&self.setup.settings.time_zone);
             let sealed = format::seal(&report);
             self.write_report(&report, &sealed, &format!("report-{period}.open"))?;
         }
