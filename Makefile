@@ -48,7 +48,10 @@ knock=(nmap nmap hydra hydra hping3 hping3 masscan masscan ab apache2-utils wrk 
     /usr/sbin/sshd openssh-server /usr/sbin/vsftpd vsftpd /usr/lib/dovecot/imap dovecot-imapd /usr/lib/dovecot/pop3 dovecot-pop3d
     /usr/sbin/exim4 exim4-daemon-light redis-server redis-server /usr/sbin/mariadbd mariadb-server
     /usr/sbin/telnetd inetutils-telnetd /usr/sbin/inetutils-inetd inetutils-inetd /usr/sbin/nginx nginx-light
-    /usr/sbin/named bind9 /usr/sbin/chronyd chrony)
+    /usr/sbin/named bind9 /usr/sbin/chronyd chrony psql postgresql-client pg_createcluster postgresql
+    /usr/sbin/smbd samba smbpasswd samba-common-bin smbclient smbclient /usr/sbin/kamailio kamailio sipsak sipsak
+    memcached memcached /usr/sbin/xrdp xrdp sqlmap sqlmap
+    /usr/lib/python3/dist-packages/websockets/__init__.py python3-websockets)
 before=$${#missing[@]}
 for ((at = 0; at < $${#knock[@]}; at += 2)); do have "$${knock[at]}" "$${knock[at + 1]}"; done
 policy=/usr/sbin/policy-rc.d
@@ -66,8 +69,20 @@ for package in "$${missing[@]:before}"; do
         nginx-light) quiet+=(nginx) ;;
         bind9) quiet+=(named) ;;
         inetutils-inetd) quiet+=(inetutils-inetd) ;;
+        postgresql | kamailio | memcached) quiet+=("$$package") ;;
+        samba) quiet+=(smbd nmbd samba-ad-dc) ;;
+        xrdp) quiet+=(xrdp xrdp-sesman) ;;
     esac
 done
+endef
+
+# axe-core, the accessibility checker of tests/html.rs (MPL-2.0, tests only), as PyPI carries it: that is one file and needs no npm.
+define AXE
+if ! compgen -G 'target/test-python/lib/*/site-packages/axe_playwright_python/axe.min.js' >/dev/null; then
+    { python3 -m venv target/test-python \
+        && target/test-python/bin/pip install --quiet --disable-pip-version-check --no-deps axe-playwright-python==0.1.8; } \
+        || echo "gatewatch: axe-core could not be fetched: its part of tests/html.rs is skipped" >&2
+fi
 endef
 
 help: ## this list
@@ -87,14 +102,26 @@ test-packages: packages
 	have ethtool ethtool
 	have python3 python3
 	have strace strace
+	python3 -c 'import ensurepip' 2>/dev/null || missing+=(python3-venv)
+	have tmux tmux
 	have systemd-analyze systemd
 	have /lib/systemd/systemd systemd-sysv
 	have systemd-nspawn systemd-container
 	have dbus-daemon dbus
+	# A browser for tests/html.rs, with letters to draw.
+	command -v chromium >/dev/null 2>&1 || have chromium-headless-shell chromium-headless-shell
+	have /usr/share/fonts/truetype/dejavu/DejaVuSans.ttf fonts-dejavu-core
+	python3 -c 'import ensurepip' 2>/dev/null || missing+=(python3-venv)
 	quiet=()
 	$(KNOCK_PACKAGES)
 	$(INSTALL)
+	$(AXE)
 	[ $${#quiet[@]} = 0 ] || $(SUDO) systemctl disable --quiet "$${quiet[@]}" || echo "gatewatch: not disabled: $${quiet[*]}" >&2
+	# What reads the files for programs in tests/analysts.rs, which skips without them.
+	analysts=target/analysts/bin
+	$$analysts/python -c 'import duckdb, jsonschema' 2>/dev/null \
+	    || { python3 -m venv --clear target/analysts && $$analysts/python -m pip -q install duckdb==2.0.1 jsonschema==4.26.0; } \
+	    || echo "gatewatch: duckdb and jsonschema could not be installed" >&2
 
 # `gatewatch --version` tells the commit.
 BUILD = GATEWATCH_COMMIT=$(shell git describe --always --dirty --abbrev=12 --exclude '*' 2>/dev/null) nice $(CARGO) build --release --locked

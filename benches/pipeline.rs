@@ -10,7 +10,8 @@ use gatewatch::capture::Sink;
 use gatewatch::config::Settings;
 use gatewatch::detect::Detector;
 use gatewatch::handoff::{Outbox, WhenFull, channel};
-use gatewatch::inspect::{DetectorCell, Inspector, limits};
+use gatewatch::inspect::detector_cell::DetectorCell;
+use gatewatch::inspect::{Inspector, limits};
 use gatewatch::model::frame::{Frame, Link};
 use gatewatch::model::time::Timestamp;
 

@@ -95,6 +95,18 @@ pub enum Command {
         #[arg(long)]
         json: bool,
     },
+    /// Watch the running daemon on a terminal: rates, classes, origins, incidents, losses. Keys are named in its last line.
+    Top {
+        /// Where the settings are (for the socket's path and the time zone).
+        #[command(flatten)]
+        config: ConfigArg,
+        /// Socket to ask, instead of state.socket.
+        #[arg(long, value_name = "PATH")]
+        socket: Option<PathBuf>,
+        /// Time zone to show times in, instead of `report.time_zone`.
+        #[arg(long, value_name = "ZONE")]
+        time_zone: Option<String>,
+    },
     /// Tell why something was counted: every attempt of an address, or the event with an id, with its evidence.
     Explain {
         /// Where the settings are (for the report folder and the titles of rules).
@@ -168,21 +180,38 @@ pub struct ReportArgs {
     /// Last day, month or year of the range, included.
     #[arg(long, value_name = "PERIOD", requires = "from")]
     pub to: Option<String>,
+    /// Two years, months or days side by side, with a test for change: --compare 2011 2012 (text | md | json | csv).
+    #[arg(long, value_name = "PERIOD", num_args = 2, group = "period", conflicts_with_all = ["statement", "public"])]
+    pub compare: Vec<String>,
     /// One site only.
     #[arg(long, value_name = "NAME")]
     pub site: Option<String>,
     /// For the public: no addresses, no texts of attackers, rows of fewer than so many sources put together.
     #[arg(long, value_name = "SOURCES", num_args = 0..=1, default_missing_value = "5")]
     pub public: Option<u64>,
+    /// The sentence alone, in three strengths with every qualifier it owes: for the press, in full, with notes (text | md | json).
+    #[arg(long)]
+    pub statement: bool,
+    /// Language of the statement: en | zh
+    #[arg(long, value_name = "LANGUAGE", default_value = "en", requires = "statement")]
+    pub language: String,
+    /// A wording of one's own for the statement, instead of a language that is built in.
+    #[arg(long, value_name = "FILE", requires = "statement", conflicts_with = "language")]
+    pub template: Option<PathBuf>,
+    /// Time zone to show times in, instead of `report.time_zone`: Asia/Shanghai, UTC.
+    #[arg(long, value_name = "ZONE")]
+    pub time_zone: Option<String>,
     /// text | json | csv | html | md
     #[arg(long, value_name = "FORMAT", default_value = "text")]
     pub format: String,
     /// File to write, instead of standard output.
     #[arg(short, long, value_name = "FILE")]
     pub output: Option<PathBuf>,
-    /// Report folder whose store is read (one that a replay wrote, or state.directory), instead of state.directory.
+    /// Folder whose store is read (one that a replay wrote, or state.directory), instead of state.directory. Given several
+    /// times, the sensors are put together; each folder should hold its events-*.jsonl files, by which attempts that two
+    /// sensors saw are told.
     #[arg(long, value_name = "DIR")]
-    pub from_dir: Option<PathBuf>,
+    pub from_dir: Vec<PathBuf>,
 }
 
 /// What to count anew.

@@ -3,9 +3,13 @@
 //! Owns one worker's flow table, its buffers and the attempts whose reply is awaited. No clock, no file, no log.
 
 mod attempts;
+mod consumer;
 pub mod contacts;
 pub mod datagrams;
+pub mod detector_cell;
+mod meter;
 mod slow;
+mod unmet;
 mod waitlist;
 
 use std::collections::{HashMap, VecDeque};
@@ -14,27 +18,26 @@ use std::sync::Arc;
 
 use crate::capture::{Lost, Sink};
 use crate::decode::icmp::{Message, Quoted};
-use crate::decode::transport::Segment;
 use crate::decode::tunnel::DEPTH_MAX;
 use crate::decode::{self, Payload, link, transport};
 use crate::detect::{Detector, Scratch};
 use crate::handoff::{Outbox, Record};
-use crate::inspect::attempts::{Awaited, Held, Judge};
+use crate::inspect::attempts::{Awaited, Held};
 use crate::inspect::contacts::Contacts;
-use crate::model::attempt::{Attempt, AttemptId, Transport};
-use crate::model::contact::{Contact, Touched};
+use crate::inspect::detector_cell::DetectorCell;
+use crate::model::attempt::{AttemptId, Transport};
+use crate::model::contact::Contact;
 use crate::model::frame::Frame;
-use crate::model::grade::Grade;
 use crate::model::marks::Marks;
+use crate::model::memory::Share;
 use crate::model::progress::{Counter, Counters, Progress, Reading};
-use crate::model::stream::{Chunk, Side};
 use crate::model::surge::SurgeKind;
 use crate::model::time::{Hour, MICROS_PER_SEC, Timestamp};
-use crate::protocol::{self, Conversation};
+use crate::protocol::Conversation;
 use crate::stream::datagrams::{Datagrams, SLOT_BYTES};
 use crate::stream::fragments::Fragments;
 use crate::stream::table::{self, FLOW_BYTES, Table};
-use crate::stream::{Consumer, FlowRef, Stall, View};
+use crate::stream::{FlowRef, View};
 
 /// An attempt is handed on so long after its request, reply or not.
 pub const REPLY_TIMEOUT_MICROS: i64 = 30 * MICROS_PER_SEC;
@@ -59,27 +62,6 @@ pub struct FlowState {
     begun: Option<slow::Begun>,
     /// How its client holds it open, where it does.
     held_by: Option<SurgeKind>,
-}
-
-/// A detector that can be replaced while workers run: each looks for a new one when it tells its progress.
-#[derive(Debug)]
-pub struct DetectorCell(std::sync::RwLock<Arc<Detector>>);
-
-impl DetectorCell {
-    /// Holds a detector.
-    pub const fn new(detector: Arc<Detector>) -> Self {
-        Self(std::sync::RwLock::new(detector))
-    }
-
-    /// The one in use.
-    pub fn current(&self) -> Arc<Detector> {
-        self.0.read().unwrap_or_else(std::sync::PoisonError::into_inner).clone()
-    }
-
-    /// Puts another in its place.
-    pub fn replace(&self, detector: Arc<Detector>) {
-        *self.0.write().unwrap_or_else(std::sync::PoisonError::into_inner) = detector;
-    }
 }
 
 /// One worker's way of a frame from bytes to records.
@@ -113,6 +95,8 @@ pub struct Path {
     skew_micros: i64,
     /// Conversations whose request may be slow, with the time to look at them, earliest first.
     slow: slow::Watch,
+    /// How much was told of what clients did not get.
+    unmet: unmet::Pace,
     /// Conversations that ended since the last progress, by the server's endpoint.
     served: HashMap<SocketAddr, [u64; Reading::ALL.len()], ahash::RandomState>,
     /// When each conversation with an awaited reply is due, earliest first.
@@ -122,17 +106,29 @@ pub struct Path {
 /// Limits of a worker's tables.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub struct Limits {
+    /// Bytes of counters of floods.
+    pub floods_max_bytes: usize,
+    /// Bytes of fragments.
+    pub fragments_max_bytes: usize,
+    /// Bytes of what waits for an answer, or is watched for being slow.
+    pub waiting_max_bytes: usize,
     /// UDP conversations at once.
     pub datagrams_max: usize,
     /// Of TCP conversations.
     pub streams: table::Limits,
 }
 
-/// Divides what a worker may use of the memory limit between its tables.
-pub const fn limits(memory_bytes: usize) -> Limits {
+/// What a worker may use, where so much of the memory limit is its own.
+pub fn limits(memory_bytes: usize) -> Limits {
     Limits {
-        datagrams_max: memory_bytes / 8 / SLOT_BYTES,
-        streams: table::Limits { flows_max: memory_bytes / 4 / FLOW_BYTES, held_max_bytes: memory_bytes / 4 },
+        floods_max_bytes: Share::Floods.of(memory_bytes),
+        fragments_max_bytes: Share::Fragments.of(memory_bytes),
+        waiting_max_bytes: Share::Waiting.of(memory_bytes),
+        datagrams_max: Share::Datagrams.of(memory_bytes) / SLOT_BYTES,
+        streams: table::Limits {
+            flows_max: Share::Flows.of(memory_bytes) / FLOW_BYTES,
+            held_max_bytes: Share::Held.of(memory_bytes),
+        },
     }
 }
 
@@ -146,14 +142,15 @@ impl Inspector {
             scratch: Scratch::default(),
             outbox,
             counters: Counters::default(),
-            slow: slow::Watch::new(),
+            slow: slow::Watch::new(limits.waiting_max_bytes / 2),
+            unmet: unmet::Pace::default(),
             served: HashMap::default(),
-            contacts: Contacts::default(),
+            contacts: Contacts::new(limits.floods_max_bytes, limits.waiting_max_bytes / 2),
             skew_micros: 0,
             due: VecDeque::new(),
         };
         Self {
-            fragments: Fragments::default(),
+            fragments: Fragments::new(limits.fragments_max_bytes),
             table: Table::new(limits.streams),
             datagrams: Datagrams::new(limits.datagrams_max),
             path,
@@ -190,11 +187,12 @@ impl Inspector {
             }
             _ => time,
         };
-        let hour = self.path.by_clock(now).hour();
+        let clock = self.path.by_clock(now);
         if self.now.is_none() {
-            self.hour = hour;
+            self.hour = clock.hour();
         }
-        if hour != self.hour || self.frames_untold >= PROGRESS_FRAMES {
+        let in_hour = self.hour.start() <= clock && clock < self.hour.end();
+        if !in_hour || self.frames_untold >= PROGRESS_FRAMES {
             self.progress(now);
         }
         self.now = Some(now);
@@ -215,11 +213,7 @@ impl Inspector {
             self.table
                 .visit(flow, now, |view, state| path.release(view, state, |awaited| awaited.due <= due));
         }
-        while let Some((due, flow)) = self.path.slow.front().copied() {
-            if due > now {
-                break;
-            }
-            self.path.slow.pop_front();
+        while let Some(flow) = self.path.slow.take(now) {
             let path = &mut self.path;
             self.table.visit(flow, now, |view, state| path.look_again(view, state));
         }
@@ -285,36 +279,40 @@ impl Sink for Inspector {
         self.frames_untold += 1;
         self.counters.count(Counter::FramesReceived);
         self.counters.add(Counter::BytesReceived, u64::from(frame.length));
-        let decoded = decode::decode(frame);
+        let mut decoded = decode::decode(frame);
         self.counters.count(decoded.outcome);
         self.path.meter(now, &decoded.payload, frame.length);
-        let payload = match decoded.payload {
+        let mut whole = match &decoded.payload {
             Payload::Fragment(fragment) => self
                 .fragments
-                .add(now, &fragment, &mut self.counters)
-                .and_then(|packet| transport::decode(&packet, DEPTH_MAX).ok())
-                .map_or(Payload::Other, |whole| whole.payload),
-            whole => whole,
+                .add(now, fragment, &mut self.counters)
+                .and_then(|packet| transport::decode(&packet, DEPTH_MAX).ok()),
+            _ => None,
         };
-        if matches!(decoded.payload, Payload::Fragment(_)) {
-            self.path.meter(now, &payload, frame.length);
+        let tunnel = decoded.tunnel.or(whole.as_ref().and_then(|whole| whole.tunnel));
+        if let Some(whole) = &whole {
+            self.path.meter(now, &whole.payload, frame.length);
         }
-        match payload {
+        let payload = whole.as_mut().map_or(&mut decoded.payload, |whole| &mut whole.payload);
+        if let Some(sender) = tunnel {
+            self.path.weigh(payload, sender);
+        }
+        match &*payload {
             Payload::Tcp(segment) => {
-                self.table.segment(now, &segment, &mut self.path, &mut self.counters);
-                let is_due = self.path.due.front().is_some_and(|(due, _)| *due <= now)
-                    || self.path.slow.front().is_some_and(|(due, _)| *due <= now);
+                self.table.segment(now, segment, &mut self.path, &mut self.counters);
+                let is_due =
+                    self.path.due.front().is_some_and(|(due, _)| *due <= now) || self.path.slow.is_due(now);
                 if is_due || self.path.due.len() > AWAITED_MAX {
                     self.settle(now);
                 }
             }
             Payload::Udp(datagram) => {
-                if datagrams::is_between_two(&datagram) && !link::is_to_all(frame.link, frame.bytes) {
-                    self.datagrams.datagram(now, &datagram, &mut self.path, &mut self.counters);
+                if datagrams::is_between_two(datagram) && !link::is_to_all(frame.link, frame.bytes) {
+                    self.datagrams.datagram(now, datagram, &mut self.path, &mut self.counters);
                 }
             }
             Payload::Icmp(icmp) => {
-                self.path.ping(now, &icmp);
+                self.path.ping(now, icmp);
                 if let (message, Some(quoted)) = (icmp.message, icmp.quoted) {
                     self.undelivered(now, message, quoted);
                 }
@@ -427,86 +425,6 @@ impl Path {
         if self.outbox.send(record).is_err() {
             self.counters.count(lost);
         }
-    }
-
-    /// Runs `act` with a judge of this conversation's requests, then hands on what is ready.
-    fn with_judge(
-        &mut self,
-        view: &View,
-        state: &mut FlowState,
-        act: impl FnOnce(&mut Conversation, &mut Judge<'_>),
-    ) {
-        let FlowState { conversation, awaited, attacked, marks, .. } = state;
-        let mut judge = Judge { path: self, view, awaited, attacked, marks };
-        act(conversation, &mut judge);
-    }
-}
-
-impl Consumer for Path {
-    type State = FlowState;
-
-    fn touched(&mut self, view: &View, _: &mut FlowState, how: Touched) {
-        self.opened(view, how);
-    }
-
-    fn stray(&mut self, now: Timestamp, segment: &Segment<'_>) {
-        self.stray_segment(now, segment);
-    }
-
-    fn stalled(&mut self, view: &View, state: &mut FlowState, stall: Stall) {
-        match stall {
-            Stall::Begins => self.holds(view, state, SurgeKind::SlowRead),
-            Stall::Ends => self.goes_on(view, state),
-        }
-    }
-
-    fn sender_of(&self, bytes: &[u8]) -> Option<Side> {
-        protocol::sender_of(bytes)
-    }
-
-    fn data(&mut self, view: &View, state: &mut FlowState, from: Side, chunk: Chunk<'_>) {
-        self.with_judge(view, state, |conversation, judge| {
-            conversation.data(from, &chunk, view.server.port(), judge);
-        });
-        if from == Side::Client {
-            self.pace(view, state, chunk.bytes.len());
-        }
-        if view.grade >= Grade::E2 && !state.awaited.is_empty() {
-            self.release(view, state, |awaited| awaited.replied);
-        }
-    }
-
-    fn gap(&mut self, view: &View, state: &mut FlowState, from: Side, missing: u64) {
-        self.with_judge(view, state, |conversation, judge| conversation.gap(from, missing, judge));
-    }
-
-    fn acknowledged(&mut self, view: &View, state: &mut FlowState) {
-        // The reply's head tells the outcome, its acknowledgement by the client the grade.
-        if view.grade >= Grade::E2 && !state.awaited.is_empty() {
-            self.release(view, state, |awaited| awaited.replied);
-        }
-    }
-
-    fn closed(&mut self, view: &View, state: &mut FlowState, from: Side) {
-        self.with_judge(view, state, |conversation, judge| conversation.closed(from, judge));
-    }
-
-    fn ended(&mut self, view: &View, state: &mut FlowState) {
-        self.with_judge(view, state, |conversation, judge| {
-            conversation.closed(Side::Client, judge);
-            conversation.closed(Side::Server, judge);
-        });
-        self.release(view, state, |_| true);
-        if view.grade >= Grade::E1
-            && let Some(reading) = state.conversation.reading()
-        {
-            self.serve(view.server, reading);
-        }
-        self.goes_on(view, state);
-    }
-
-    fn held(state: &FlowState) -> usize {
-        state.conversation.held() + state.awaited.len() * size_of::<Attempt>() + state.marks.held()
     }
 }
 

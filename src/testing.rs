@@ -12,7 +12,22 @@ use crate::model::class::{Class, ClassSet};
 use crate::model::frame::{Frame, Link};
 use crate::model::grade::Grade;
 use crate::model::marks::Marks;
+use crate::model::place::Sector;
 use crate::model::time::Timestamp;
+use crate::tally::CampaignId;
+use crate::tally::event::Contribution;
+
+/// What an attempt of a source that is nowhere at home adds to the tally.
+pub fn contribution() -> Contribution {
+    Contribution {
+        sector: Sector::Located,
+        label: None,
+        headline: true,
+        campaign: CampaignId(7),
+        sessions: 1,
+        incidents: 1,
+    }
+}
 
 /// A TCP segment as an IP packet without a link header.
 pub fn tcp(

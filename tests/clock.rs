@@ -23,7 +23,8 @@ use gatewatch::classify::classifier::Classifier;
 use gatewatch::classify::site::Fallback;
 use gatewatch::config::Settings;
 use gatewatch::handoff::{Outbox, Parcel, Record, WhenFull, channel};
-use gatewatch::inspect::{DetectorCell, Inspector, limits};
+use gatewatch::inspect::detector_cell::DetectorCell;
+use gatewatch::inspect::{Inspector, limits};
 use gatewatch::model::frame::{Frame, Link};
 use gatewatch::model::time::{MICROS_PER_DAY, MICROS_PER_HOUR, MICROS_PER_SEC, Timestamp};
 use gatewatch::report::writer::{Mode, Setup, Writer};
@@ -61,7 +62,19 @@ struct Sensor {
 
 impl Sensor {
     fn new(offset: i64) -> Self {
-        let folder = tempfile::tempdir().unwrap();
+        Self::start(tempfile::tempdir().unwrap(), offset)
+    }
+
+    /// Killed, and started again when the clock shows something else.
+    fn restart(self, offset: i64) -> Self {
+        drop((self.writer, self.classifier, self.inspector));
+        let mut next = Self::start(self.folder, offset);
+        // Of addresses that did not attack so far: it is not about what counts twice.
+        next.sent = self.sent;
+        next
+    }
+
+    fn start(folder: tempfile::TempDir, offset: i64) -> Self {
         let mut settings = Settings::default();
         settings.report.directory = folder.path().join("reports");
         settings.report.formats = vec!["json".into()];
@@ -284,4 +297,34 @@ fn a_clock_before_the_build_opens_no_period_and_what_it_stamps_is_a_loss() {
     never.tick();
     let (attempts, observed, counters) = never.end();
     assert_eq!((attempts.len(), observed, counters.len()), (0, 0, 0), "no hour to put anything in");
+}
+
+#[test]
+fn a_kill_between_late_counts_and_their_correction_leaves_the_correction_to_the_next_run() {
+    const TICKS_PER_HOUR: i64 = MICROS_PER_HOUR / TICK_MICROS;
+    let mut sensor = Sensor::new(START.0);
+    sensor.attack(true, &[]);
+    for _ in 0..TICKS_PER_HOUR + 4 {
+        sensor.tick();
+    }
+    let hour = sensor.folder.path().join("reports/report-2026-06-15T12.json");
+    let told = |path: &PathBuf| -> serde_json::Value {
+        serde_json::from_slice(&std::fs::read(path).unwrap()).unwrap()
+    };
+    assert_eq!(told(&hour)["totals"]["attempts"], 1);
+
+    // Its clock is half an hour late: what it counts is in an hour that is closed.
+    let mut sensor = sensor.restart(START.0 + MICROS_PER_HOUR / 2);
+    sensor.attack(true, &[]);
+    sensor.tick();
+    let corrected = sensor.folder.path().join("reports/report-2026-06-15T12.c2.json");
+    assert!(!corrected.exists(), "the hour is not over by that clock");
+
+    let mut sensor = sensor.restart(START.0 + 2 * MICROS_PER_HOUR);
+    sensor.tick();
+    assert_eq!(told(&corrected)["totals"]["attempts"], 2);
+    let mut sensor = sensor.restart(START.0 + 3 * MICROS_PER_HOUR);
+    sensor.tick();
+    let reports = sensor.folder.path().join("reports");
+    assert!(!reports.join("report-2026-06-15T12.c3.json").exists(), "once is enough");
 }

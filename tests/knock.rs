@@ -68,7 +68,13 @@ impl Traffic {
     }
 
     /// A whole conversation: who speaks (true: the client), and what. A millisecond a packet.
-    fn talk(&mut self, mut at: u64, client: SocketAddr, server: SocketAddr, lines: &[(bool, &str)]) {
+    fn talk<L: AsRef<[u8]>>(
+        &mut self,
+        mut at: u64,
+        client: SocketAddr,
+        server: SocketAddr,
+        lines: &[(bool, L)],
+    ) {
         let (up, down) = ((client, server), (server, client));
         let (mut ours, mut theirs) = (1_000_u32, 9_000_u32);
         self.tcp(at, up, (ours, 0, TcpFlags::SYN), b"");
@@ -76,14 +82,15 @@ impl Traffic {
         (ours, theirs) = (ours + 1, theirs + 1);
         self.tcp(at + 200, up, (ours, theirs, TcpFlags::ACK), b"");
         for (from_client, line) in lines {
+            let line = line.as_ref();
             at += 1_000;
             let flags = TcpFlags::ACK | TcpFlags::PSH;
             if *from_client {
-                self.tcp(at, up, (ours, theirs, flags), line.as_bytes());
+                self.tcp(at, up, (ours, theirs, flags), line);
                 ours += line.len() as u32;
                 self.tcp(at + 100, down, (theirs, ours, TcpFlags::ACK), b"");
             } else {
-                self.tcp(at, down, (theirs, ours, flags), line.as_bytes());
+                self.tcp(at, down, (theirs, ours, flags), line);
                 theirs += line.len() as u32;
                 self.tcp(at + 100, up, (ours, theirs, TcpFlags::ACK), b"");
             }
@@ -263,11 +270,21 @@ fn a_guesser_behind_a_trusted_proxy_is_told_apart_from_it_and_its_neighbours() {
     for number in 0..20_u16 {
         let guess = post(SCANNER, "admin");
         let proxy = end("203.0.113.200", 43_000 + number);
-        traffic.talk(u64::from(number) * SECOND, proxy, end(SITE, 80), &[(true, &guess), (false, refused)]);
+        traffic.talk(
+            u64::from(number) * SECOND,
+            proxy,
+            end(SITE, 80),
+            &[(true, guess.as_str()), (false, refused)],
+        );
         // Twenty other people, one mistake each, through the same proxy.
         let person = post(&format!("9.9.9.{number}"), &format!("person{number}"));
         let proxy = end("203.0.113.200", 44_000 + number);
-        traffic.talk(u64::from(number) * SECOND, proxy, end(SITE, 80), &[(true, &person), (false, refused)]);
+        traffic.talk(
+            u64::from(number) * SECOND,
+            proxy,
+            end(SITE, 80),
+            &[(true, person.as_str()), (false, refused)],
+        );
     }
     let (report, events) = replayed(&desk, traffic);
     assert_eq!(attempts(&report, "auth.web"), 20);
@@ -297,6 +314,66 @@ fn a_flood_of_forged_sources_is_counted_by_the_second_and_names_nobody() {
     assert!(events.iter().all(|event| event["src_ip"].is_null()), "{:?}", events.first());
 }
 
+impl Traffic {
+    /// One request in a conversation of its own each 1.2 s for so long: what tells the sensor the habit of a site.
+    fn quiet_site(&mut self, seconds: u64) {
+        for number in 0..seconds * 5 / 6 {
+            let client =
+                SocketAddr::new(Ipv4Addr::new(9, 9, (number >> 6) as u8, number as u8).into(), 30_000);
+            self.talk(number * 1_200_000, client, end(SITE, 80), &[(true, PAGE_REQUEST), (false, PAGE)]);
+        }
+    }
+}
+
+const PAGE_REQUEST: &str = "GET /page HTTP/1.1\r\nHost: www.town.example\r\n\r\n";
+const PAGE: &str = "HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nhello";
+
+#[test]
+fn a_site_that_forty_machines_ask_on_and_on_is_flooded_and_one_that_a_crowd_visits_is_not() {
+    let exchange = [(true, PAGE_REQUEST), (false, PAGE)];
+    for (is_crowd, seconds) in [(false, 40), (true, 0)] {
+        let mut traffic = Traffic::default();
+        traffic.quiet_site(150);
+        // 240 requests a second from 40 addresses, or from 240 that never come again.
+        for second in 150..190_u64 {
+            for number in 0..40_u64 {
+                let net = if is_crowd { second as u8 } else { 0 };
+                let client =
+                    SocketAddr::new(Ipv4Addr::new(8, 8, net, number as u8).into(), 20_000 + second as u16);
+                let at = second * SECOND + number * 20_000;
+                traffic.talk(at, client, end(SITE, 80), &exchange.repeat(6));
+            }
+        }
+        let (report, events) = replayed(&desk(), traffic);
+        assert_eq!(attempts(&report, "dos.app"), seconds, "a crowd: {is_crowd}");
+        assert_eq!(report["totals"]["attempts"], seconds, "and nothing else");
+        assert!(events.iter().all(|event| event["src_ip"].is_null()), "{:?}", events.first());
+    }
+}
+
+#[test]
+fn slow_clients_of_one_network_are_told_together() {
+    let mut traffic = Traffic::default();
+    let begun = "GET / HTTP/1.1\r\nHost: a\r\nX-a: ";
+    // Sixty neighbours, one unfinished head each, for 80 seconds.
+    for number in 0..60_u8 {
+        let (client, server) = (end(&format!("8.8.4.{number}"), 40_000), end(SITE, 80));
+        let (up, down) = ((client, server), (server, client));
+        let at = u64::from(number) * 1_000;
+        traffic.tcp(at, up, (1_000, 0, TcpFlags::SYN), b"");
+        traffic.tcp(at + 100, down, (9_000, 1_001, TcpFlags::SYN | TcpFlags::ACK), b"");
+        traffic.tcp(at + 200, up, (1_001, 9_001, TcpFlags::ACK), begun.as_bytes());
+        for step in 1..9_u64 {
+            let seq = 1_001 + begun.len() as u32 + step as u32 - 1;
+            traffic.tcp(at + step * 10 * SECOND, up, (seq, 9_001, TcpFlags::ACK), b"x");
+        }
+    }
+    let (report, events) = replayed(&desk(), traffic);
+    let told = attempts(&report, "dos.app");
+    assert!((60..=71).contains(&told), "{told}: held from the tenth second to the end");
+    assert!(events.iter().all(|event| event["src_ip"] == "8.8.4.0"), "{:?}", events.first());
+}
+
 #[test]
 fn busy_honest_traffic_is_silent() {
     let mut traffic = Traffic::default();
@@ -305,7 +382,12 @@ fn busy_honest_traffic_is_silent() {
     for number in 0..1_500_u16 {
         let request = format!("GET /page/{number} HTTP/1.1\r\nHost: www.town.example\r\n\r\n");
         let at = u64::from(number) * 40_000;
-        traffic.talk(at, end(SCANNER, 20_000 + number), end(SITE, 80), &[(true, &request), (false, page)]);
+        traffic.talk(
+            at,
+            end(SCANNER, 20_000 + number),
+            end(SITE, 80),
+            &[(true, request.as_str()), (false, page)],
+        );
     }
     for number in 0..200_u16 {
         traffic.refused(u64::from(number) * 300_000, end("9.9.9.9", 21_000 + number), end(SITE, 8_080));
@@ -313,4 +395,139 @@ fn busy_honest_traffic_is_silent() {
     }
     let (report, events) = replayed(&desk(), traffic);
     assert_eq!(report["totals"]["attempts"], 0, "{:?}", events.first());
+}
+
+fn behind_long(list: &[u8]) -> Vec<u8> {
+    [&(list.len() as u16).to_be_bytes(), list].concat()
+}
+
+/// A TLS client hello that asks for a name and offers so many ciphers.
+fn client_hello(name: &str, ciphers: u16) -> Vec<u8> {
+    let offered: Vec<u8> = (0..ciphers).flat_map(|number| (0xc000 + number).to_be_bytes()).collect();
+    let server_name = behind_long(&[&[0][..], &behind_long(name.as_bytes())].concat());
+    let extensions = [&[0, 0][..], &behind_long(&server_name)].concat();
+    let body =
+        [&[3, 3][..], &[7; 32], &[0], &behind_long(&offered), &[1, 0], &behind_long(&extensions)].concat();
+    let message = [&[1, 0][..], &behind_long(&body)].concat();
+    [&[22, 3, 1][..], &behind_long(&message)].concat()
+}
+
+/// A fatal alert.
+fn alert(reason: u8) -> Vec<u8> {
+    vec![21, 3, 3, 0, 2, 2, reason]
+}
+
+#[test]
+fn names_and_ciphers_tried_out_are_probes_and_clients_that_fail_twice_are_silent() {
+    let mut traffic = Traffic::default();
+    let tls = end(SITE, 443);
+    for number in 0..25_u16 {
+        let at = u64::from(number) * 10 * SECOND;
+        let asked = client_hello(&format!("host{number}.town.example"), 12);
+        traffic.talk(at, end(SCANNER, 40_000 + number), tls, &[(true, asked), (false, alert(112))]);
+        // Another tries one cipher more each time, within five minutes.
+        let asked = client_hello("www.town.example", 1 + number);
+        traffic.talk(at, end("8.8.4.4", 41_000 + number), tls, &[(true, asked), (false, alert(40))]);
+        // A program that is too old asks again and again, another steps down once.
+        let asked = client_hello("www.town.example", 9);
+        traffic.talk(at, end("9.9.9.9", 42_000 + number), tls, &[(true, asked), (false, alert(70))]);
+    }
+    for number in 0..2_u16 {
+        let asked = client_hello("www.town.example", 20 + number);
+        traffic.talk(SECOND, end("1.1.1.1", 43_000 + number), tls, &[(true, asked), (false, alert(40))]);
+    }
+    let (report, events) = replayed(&desk(), traffic);
+    assert_eq!(attempts(&report, "scan.service"), 50);
+    assert_eq!(report["totals"]["attempts"], 50);
+    assert_eq!(report["not_judged"]["contacts"], 27);
+    for (source, rule) in [(SCANNER, "scan.tls_names"), ("8.8.4.4", "scan.tls_handshakes")] {
+        let lines: Vec<&Value> = events.iter().filter(|event| event["src_ip"] == source).collect();
+        assert!(!lines.is_empty() && lines.iter().all(|line| line["gatewatch"]["inferred"] == true));
+        assert!(lines.iter().all(|line| line["gatewatch"]["evidence"][0]["rule"] == rule), "{lines:?}");
+        assert!(lines[0]["gatewatch"]["client"]["ja4"].is_string(), "{lines:?}");
+    }
+}
+
+#[test]
+fn a_flood_of_hellos_is_counted_by_the_second_and_inferred() {
+    let mut traffic = Traffic::default();
+    for number in 0..900_u16 {
+        let asked = client_hello("www.town.example", 12);
+        // Sixty a second for fifteen seconds.
+        let at = u64::from(number) * SECOND / 60;
+        traffic.talk(at, end(SCANNER, 10_000 + number), end(SITE, 443), &[(true, asked)]);
+    }
+    let (report, events) = replayed(&desk(), traffic);
+    assert_eq!((attempts(&report, "dos.app"), attempts(&report, "scan.service")), (15, 0));
+    assert!(events.iter().all(|event| event["gatewatch"]["inferred"] == true && event["dest_ip"] == SITE));
+}
+
+/// A DNS message over TCP about a name: flags, code and records in its answer.
+fn dns(name: &str, kind: u8, (flags, code, answers): (u8, u8, u8)) -> Vec<u8> {
+    let mut message = vec![0x12, 0x34, flags, code, 0, 1, 0, answers, 0, 0, 0, 0];
+    for label in name.split('.') {
+        message.push(label.len() as u8);
+        message.extend(label.as_bytes());
+    }
+    message.extend([0, 0, kind, 0, 1]);
+    behind_long(&message)
+}
+
+#[test]
+fn enumeration_of_a_zone_is_counted_and_a_transfer_says_what_became_of_it() {
+    const AXFR: u8 = 252;
+    let mut traffic = Traffic::default();
+    let server = end(SITE, 53);
+    let (given, refused, missing) = ((0x84, 0, 9), (0x84, 5, 0), (0x84, 3, 0));
+    for number in 0..60_u16 {
+        let name = format!("guess{number}.town.example");
+        let lines = [(true, dns(&name, 1, (1, 0, 0))), (false, dns(&name, 1, missing))];
+        traffic.talk(u64::from(number) * SECOND / 2, end(SCANNER, 40_000 + number), server, &lines);
+        // A client whose settings are wrong, a mail server that asks a list.
+        let lines =
+            [(true, dns("old.town.example", 1, (1, 0, 0))), (false, dns("old.town.example", 1, missing))];
+        traffic.talk(u64::from(number) * SECOND / 2, end("9.9.9.9", 41_000 + number), server, &lines);
+    }
+    for (client, answer) in [("8.8.4.4", given), ("1.1.1.1", refused)] {
+        let lines =
+            [(true, dns("town.example", AXFR, (0, 0, 0))), (false, dns("town.example", AXFR, answer))];
+        traffic.talk(SECOND, end(client, 50_000), server, &lines);
+    }
+    let (report, events) = replayed(&desk(), traffic);
+    assert_eq!((attempts(&report, "scan.service"), attempts(&report, "exploit.service")), (60, 2));
+    assert_eq!(report["not_judged"]["contacts"], 60);
+    let outcome = |client: &str| {
+        let line = events.iter().find(|event| event["src_ip"] == client).expect("a line");
+        line["gatewatch"]["outcome"].clone()
+    };
+    assert_eq!((outcome("8.8.4.4"), outcome("1.1.1.1")), ("likely_success".into(), "refused".into()));
+    assert!(events.iter().all(|event| event["src_ip"] != "9.9.9.9"));
+}
+
+#[test]
+fn guesses_at_logins_carry_the_marks_of_their_program_into_their_campaign() {
+    let guess = |number: u32, agent: &str| {
+        format!(
+            "REGISTER sip:town.example SIP/2.0\r\nVia: SIP/2.0/TCP 198.51.100.7\r\nf: <sip:100@town.example>;tag=a\r\n\
+             To: <sip:100@town.example>\r\nCall-ID: abc\r\nCSeq: {number} REGISTER\r\nUser-Agent: {agent}\r\n\
+             Authorization: Digest username=\"100\", response=\"0\"\r\nContent-Length: 0\r\n\r\n"
+        )
+    };
+    let refusal = |number: u32| {
+        format!(
+            "SIP/2.0 403 No\r\nFrom: <sip:100@town.example>;tag=a\r\nt: <sip:100@town.example>\r\ni: abc\r\n\
+             CSeq: {number} REGISTER\r\nl: 0\r\n\r\n"
+        )
+    };
+    let mut traffic = Traffic::default();
+    for (client, agent) in [(SCANNER, "dialler 7"), ("8.8.4.4", "dialler 7"), ("9.9.9.9", "ringer")] {
+        let lines: Vec<(bool, String)> =
+            (1..=20).flat_map(|number| [(true, guess(number, agent)), (false, refusal(number))]).collect();
+        traffic.talk(SECOND, end(client, 40_000), end(SITE, 5_060), &lines);
+    }
+    let (report, events) = replayed(&desk(), traffic);
+    assert_eq!(attempts(&report, "auth.voip"), 60);
+    assert_eq!(row(&report, "classes", "auth.voip")["campaigns"], 2, "two programs, three sources");
+    let agents: Vec<&Value> = events.iter().map(|event| &event["gatewatch"]["client"]["agent"]).collect();
+    assert!(agents.iter().all(|agent| agent.as_str().is_some()), "{agents:?}");
 }

@@ -144,6 +144,40 @@ fn every_format_is_as_its_golden_file() {
 }
 
 #[test]
+fn the_statement_is_as_its_golden_files_and_an_own_wording_is_checked() {
+    for language in ["en", "zh"] {
+        let arguments = ["--month", PERIOD, "--statement", "--language", language, "--format", "md"];
+        assert_golden(&format!("statement.{language}.md"), &report(&arguments).good().stdout);
+    }
+    let english = include_str!("../config/statement/en.toml");
+    let own = desk().path("own.toml");
+    let said = |text: String| {
+        fs::write(&own, text).unwrap();
+        report(&["--month", PERIOD, "--statement", "--template", &own.display().to_string()])
+    };
+    let changed = said(english.replace("attacked from overseas", "set upon from afar")).good().stdout;
+    assert!(changed.contains("set upon from afar"), "{changed}");
+    let refused = said(english.replacen("    \"{counted}\",\n", "", 1));
+    assert_eq!(refused.code, Some(65));
+    assert!(refused.stderr.contains("strengths.press: misses the qualifier {counted}"), "{}", refused.stderr);
+}
+
+#[test]
+fn a_comparison_tells_what_it_rests_on() {
+    let days =
+        |format: &str| report(&["--compare", "2026-09-10", "2026-09-20", "--format", format]).good().stdout;
+    assert!(days("text").contains("2026-09-20 compared with 2026-09-10"), "{}", days("text"));
+    let json: Value = serde_json::from_str(&days("json")).unwrap();
+    for (at, day) in ["2026-09-10", "2026-09-20"].into_iter().enumerate() {
+        let of_day: Value =
+            serde_json::from_str(&report(&["--day", day, "--format", "json"]).good().stdout).unwrap();
+        assert_eq!(json["totals"][0]["counts"][at], of_day["headline"]["attempts"], "{day}");
+        assert_eq!(json["totals"][1]["counts"][at], of_day["headline"]["overseas_attempts"], "{day}");
+    }
+    assert_eq!(json["periods"][0]["detector_sets"].as_array().unwrap().len(), 1);
+}
+
+#[test]
 fn sources_and_events_of_a_day_are_as_their_golden_files() {
     let day = |prefix: &str| {
         let found = files(&out())
@@ -233,6 +267,14 @@ fn questions_that_have_no_answer_are_refused_with_the_reason() {
         (&["--year", "2026", "--format", "pdf"], 64, "json, csv, text, html, md"),
         (&["--from", "2026-09-02", "--to", "2026-09-01"], 64, "lies before"),
         (&[], 64, "--month 2012-06"),
+        (&["--year", "2026", "--time-zone", "Asia/Atlantis"], 64, "--time-zone"),
+        (&["--compare", "2026-09", "2026"], 64, "not of one kind"),
+        (&["--compare", "2026-09", "2026-09"], 64, "compared with itself"),
+        (&["--compare", "2026-09"], 64, "--compare"),
+        (&["--compare", "2026-08", "2026-09", "--format", "html"], 64, "text, md, json, csv"),
+        (&["--year", "2026", "--statement", "--format", "html"], 64, "text, md, json"),
+        (&["--year", "2026", "--statement", "--language", "tlh"], 64, "en, zh"),
+        (&["--year", "2026", "--statement", "--template", "/nowhere.toml"], 66, "/nowhere.toml"),
     ] {
         let ended = report(arguments);
         assert_eq!(ended.code, Some(code), "{arguments:?}: {ended:?}");

@@ -56,6 +56,15 @@ const LOGINS: [Server; 10] = [
     ("redis", "redis-server"),
 ];
 
+const SERVICES: [Server; 6] = [
+    ("files", "smbd"),
+    ("telephony", "kamailio"),
+    ("memory", "memcached"),
+    ("desktop", "xrdp"),
+    ("feed", "/usr/lib/python3/dist-packages/websockets/__init__.py"),
+    ("shop", "python3"),
+];
+
 /// What the kernel and the daemon still hold when a tool has ended gets its time, so that it is counted live and not at the end.
 const SETTLE: Duration = Duration::from_millis(1_500);
 
@@ -156,4 +165,11 @@ fn honest_people_and_programs_are_not_counted() {
     let servers: Vec<Server> = LOGINS.into_iter().chain([WEB, NTP]).collect();
     let Some((report, events)) = play("honest", &servers, ONE_SITE, &[]) else { return };
     assert_eq!(report["totals"]["attempts"], 0, "{events:#?}");
+}
+
+#[test]
+fn shares_telephones_caches_feeds_and_shops_are_attacked_and_used() {
+    let Some((report, _)) = play("services", &SERVICES, ONE_SITE, &[]) else { return };
+    let totals = &report["totals"]["attempts"];
+    assert!(totals.as_u64() > Some(0), "{totals}");
 }

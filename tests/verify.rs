@@ -190,6 +190,29 @@ fn a_changed_or_missing_file_of_a_manifest_is_named_unless_it_has_expired_as_lis
 }
 
 #[test]
+fn a_changed_tally_file_is_named_and_one_that_was_taken_elsewhere_is_not_wrong() {
+    let folder = copy("tallies");
+    assert!(verify(&folder).good().stdout.contains("tally files are not here"));
+    // The file of the first day that has one, back in its place.
+    let out = desk().path("out");
+    let manifest = first(&out, "manifest-2026-09-0", ".json");
+    let manifest: serde_json::Value = serde_json::from_slice(&fs::read(manifest).unwrap()).unwrap();
+    let names = manifest["files"].as_array().unwrap().iter().map(|file| file["name"].as_str().unwrap());
+    let tally = names.into_iter().find(|name| name.starts_with("tally/")).unwrap().to_owned() + ".zst";
+    let text = zstd::decode_all(fs::File::open(out.join(&tally)).unwrap()).unwrap();
+    let text = String::from_utf8(text).unwrap();
+    fs::create_dir_all(folder.join(&tally).parent().unwrap()).unwrap();
+    let write = |text: &str| {
+        fs::write(folder.join(&tally), zstd::encode_all(text.as_bytes(), 3).unwrap()).unwrap();
+    };
+    write(&text);
+    verify(&folder).good();
+    write(&text.replacen("\"kind\":\"counter\"", "\"kind\":\"tally\",\"attempts\":1", 1));
+    assert_wrong(&folder, &[&tally, "the file was changed"]);
+    assert_wrong(&folder, &["rows tally of the tally files"]);
+}
+
+#[test]
 fn a_changed_store_is_named() {
     let folder = copy("store");
     let store = rusqlite::Connection::open(folder.join("gatewatch.sqlite")).unwrap();

@@ -10,6 +10,8 @@ use crate::detect::RULES_FOLDER;
 
 /// What the kernel tells of interfaces and of the default route. The first leads into the second by links.
 const INTERFACE_FILES: [&str; 3] = ["/sys/class/net", "/sys/devices", "/proc/self/net"];
+/// Where the zones are in which times are shown.
+const ZONES_FOLDER: &str = "/usr/share/zoneinfo";
 /// Variables by which SQLite is told where large sorts go, in its order, then where it looks itself.
 const SORT_VARIABLES: [&str; 2] = ["SQLITE_TMPDIR", "TMPDIR"];
 const SORT_FOLDERS: [&str; 2] = ["/var/tmp", "/tmp"];
@@ -47,10 +49,12 @@ pub fn confine(bounds: &Bounds) -> Vec<String> {
 fn common(task: Task, settings: &Settings, file: Option<&Path>) -> Bounds {
     let main = file.unwrap_or(Path::new(DEFAULT_FILE));
     let mut readable: Vec<PathBuf> = main.parent().map(folder_of).into_iter().collect();
-    readable.push(PathBuf::from(RULES_FOLDER));
+    readable.extend([RULES_FOLDER, ZONES_FOLDER].map(PathBuf::from));
     readable.extend(prepare::folders().iter().map(PathBuf::from));
     // A file is replaced by renaming another over it: its folder is what is read.
-    let files = prepare::geo_files(settings).into_iter().chain(settings.detect.rules.iter().cloned());
+    let keys = Some(settings.report.sketch_key_file.clone()).filter(|path| !path.as_os_str().is_empty());
+    let files =
+        prepare::geo_files(settings).into_iter().chain(settings.detect.rules.iter().cloned()).chain(keys);
     readable.extend(files.filter_map(|path| path.parent().map(folder_of)));
     readable.sort();
     readable.dedup();

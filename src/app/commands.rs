@@ -1,14 +1,15 @@
 //! The short commands: those that start no thread.
 
 use std::fmt::Write as _;
-use std::io::Write;
+use std::io::{Read, Write as _};
 use std::net::IpAddr;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use clap::CommandFactory;
 
-use crate::app::{geo_build, prepare};
+use crate::app::progress::Progress;
+use crate::app::{compare, geo_build, prepare, terminal};
 use crate::classify::behaviour::{act, list};
 use crate::classify::sector::Home;
 use crate::cli::{Cli, ReportArgs};
@@ -19,10 +20,14 @@ use crate::model::grade::Grade;
 use crate::model::origin::Infrastructure;
 use crate::model::period::Period;
 use crate::report::provenance::Provenance;
+use crate::report::shape::Report;
 use crate::report::span::Span;
+use crate::report::statement::template::{self, Template};
+use crate::report::statement::{self, Statement};
 use crate::report::store::Store;
 use crate::report::summary;
-use crate::report::{files, format, public, sentence, verify};
+use crate::report::zone::Zone;
+use crate::report::{ReportError, files, format, merge, public, sentence, verify};
 
 /// Loads settings, lets the command line change them, and checks them. Every complaint is told.
 pub fn load(file: Option<&Path>, change: impl FnOnce(&mut Settings)) -> Result<Loaded, Fatal> {
@@ -145,46 +150,135 @@ pub fn geo_build(source: &Path, output: &Path, date: &str) -> Result<ExitCode, F
 
 /// `gatewatch report`
 pub fn report(args: &ReportArgs) -> Result<ExitCode, Fatal> {
-    let row = format::by_name(&args.format).ok_or_else(|| {
-        Fatal::Usage(format!("--format {:?}: one of {} is possible", args.format, format::names()))
-    })?;
+    if !args.compare.is_empty() {
+        put_out(args.output.as_deref(), &[compare::run(args, &args.compare, &folder(args)?)?])?;
+        return Ok(ExitCode::SUCCESS);
+    }
+    let write = writer(args)?;
     let span = span(args)?;
-    let folder = match &args.from_dir {
-        Some(folder) => folder.clone(),
-        None => load(args.config.config.as_deref(), |_| {})?.settings.state.directory,
-    };
-    let (store, provenance) = open_store(&folder)?;
-    let mut report = summary::build(&store, &span, args.site.as_deref(), &provenance)
-        .map_err(|error| prepare::unwritable(&error))?;
-    report.open = match span.kind {
-        Some(_) => args_period(args).and_then(|period| store.closed(period).ok().flatten()).is_none(),
-        None => true,
+    let zone = zone(args)?;
+    let progress = Progress::working("adding up");
+    let mut report = match &args.from_dir[..] {
+        [] | [_] => report_of(&folder(args)?, args, &span)?,
+        several => report_of_several(several, args, &span)?,
     };
     if let Some(sources_min) = args.public {
         public::redact(&mut report, sources_min);
         report.headline.text = sentence::headline(&report, &span);
     }
-    let outputs = (row.write)(&report, &format::seal(&report));
-    match &args.output {
-        Some(path) => write_outputs(path, &outputs),
-        None => outputs.iter().try_for_each(|output| {
-            if outputs.len() > 1 {
-                say(&format!("# {}\n", output.suffix.trim_start_matches('.')))?;
-            }
-            say(&output.content)
-        }),
-    }?;
+    report.zone = zone;
+    let outputs = write(&report, &span);
+    drop(progress);
+    put_out(args.output.as_deref(), &outputs)?;
     Ok(ExitCode::SUCCESS)
+}
+
+fn report_of(folder: &Path, args: &ReportArgs, span: &Span) -> Result<Report, Fatal> {
+    let (store, provenance) = open_store(folder)?;
+    let mut report = summary::build(&store, span, args.site.as_deref(), &provenance)
+        .map_err(|error| prepare::unwritable(&error))?;
+    report.open = args_period(args).and_then(|period| store.closed(period).ok().flatten()).is_none();
+    Ok(report)
+}
+
+fn report_of_several(folders: &[PathBuf], args: &ReportArgs, span: &Span) -> Result<Report, Fatal> {
+    if folders.len() > merge::FOLDERS_MAX {
+        return Err(Fatal::Usage(format!(
+            "--from-dir: {} folders, {} at most are put together",
+            folders.len(),
+            merge::FOLDERS_MAX
+        )));
+    }
+    let joined = merge::Joined::of(folders, span).map_err(|error| prepare::unwritable(&error))?;
+    let mut report =
+        joined.report(span, args.site.as_deref()).map_err(|error| prepare::unwritable(&error))?;
+    report.open = !args_period(args).is_some_and(|period| joined.has_closed(period));
+    Ok(report)
+}
+
+/// The folder of the one store that is asked.
+fn folder(args: &ReportArgs) -> Result<PathBuf, Fatal> {
+    match &args.from_dir[..] {
+        [folder] => Ok(folder.clone()),
+        [] => Ok(load(args.config.config.as_deref(), |_| {})?.settings.state.directory),
+        _ => Err(Fatal::Usage("--compare: one --from-dir at most; compare each sensor by itself".into())),
+    }
+}
+
+/// The zone that times are shown in: as asked, else as set where settings are read at all.
+fn zone(args: &ReportArgs) -> Result<Zone, Fatal> {
+    if let Some(name) = &args.time_zone {
+        return Zone::named(name).map_err(|error| Fatal::Usage(format!("--time-zone: {error}")));
+    }
+    if !args.from_dir.is_empty() && args.config.config.is_none() {
+        return Ok(Zone::default());
+    }
+    Ok(Zone::of_setting(&load(args.config.config.as_deref(), |_| {})?.settings.report.time_zone))
+}
+
+/// Writes a report in the form that was asked for.
+type Write = Box<dyn Fn(&Report, &Span) -> Vec<format::Output>>;
+
+/// What writes the form that was asked for: known before anything is read.
+fn writer(args: &ReportArgs) -> Result<Write, Fatal> {
+    let unknown =
+        |names: &str| Fatal::Usage(format!("--format {:?}: one of {names} is possible", args.format));
+    if args.statement {
+        let names = statement::FORMATS;
+        let name =
+            names.into_iter().find(|name| *name == args.format).ok_or_else(|| unknown(&names.join(", ")))?;
+        let template = template(args)?;
+        return Ok(Box::new(move |report, span| {
+            Statement::of(report, span, &format::seal(report), &template).write(name).into_iter().collect()
+        }));
+    }
+    let row = format::by_name(&args.format).ok_or_else(|| unknown(&format::names()))?;
+    Ok(Box::new(|report, _| (row.write)(report, &format::seal(report))))
+}
+
+/// The wording of a statement: one's own, or one that is built in.
+fn template(args: &ReportArgs) -> Result<Template, Fatal> {
+    let Some(path) = &args.template else {
+        let known = || template::LANGUAGES.iter().map(|(name, _)| *name).collect::<Vec<_>>().join(", ");
+        let built_in = Template::built_in(&args.language).ok_or_else(|| {
+            Fatal::Usage(format!("--language {:?}: one of {} is built in", args.language, known()))
+        })?;
+        return built_in.map_err(|error| Fatal::Bug(error.to_string()));
+    };
+    let mut text = String::new();
+    let read = std::fs::File::open(path)
+        .and_then(|file| file.take(template::TEMPLATE_MAX_BYTES + 1).read_to_string(&mut text));
+    read.map_err(|error| Fatal::NoInput(format!("--template {}: {error}", path.display())))?;
+    if text.len() as u64 > template::TEMPLATE_MAX_BYTES {
+        return Err(Fatal::Unusable(format!(
+            "--template {}: is larger than {} bytes",
+            path.display(),
+            template::TEMPLATE_MAX_BYTES
+        )));
+    }
+    Template::read(&path.display().to_string(), &text).map_err(|error| Fatal::Unusable(error.to_string()))
+}
+
+/// Writes what a command has found, or prints it: several files under their names, text in colours where they are shown.
+pub fn put_out(path: Option<&Path>, outputs: &[format::Output]) -> Result<(), Fatal> {
+    if let Some(path) = path {
+        return write_outputs(path, outputs);
+    }
+    outputs.iter().try_for_each(|output| {
+        if outputs.len() > 1 {
+            say(&format!("# {}\n", output.suffix.trim_start_matches('.')))?;
+        }
+        if output.suffix == ".txt" && terminal::shows_colours() {
+            return say(&format::coloured(&output.content));
+        }
+        say(&output.content)
+    })
 }
 
 /// Opens the store of a folder for reading, with what it remembers of how is counted.
 pub fn open_store(folder: &Path) -> Result<(Store, Provenance), Fatal> {
     if !folder.join(crate::report::store::FILE_NAME).exists() {
-        return Err(Fatal::NoInput(format!(
-            "{}: holds no {}; name the daemon's state folder, or a folder that \"gatewatch replay -o\" wrote, with --from-dir",
-            folder.display(),
-            crate::report::store::FILE_NAME
-        )));
+        return Err(prepare::unwritable(&ReportError::NoStore { folder: folder.to_owned() }));
     }
     let store = Store::open_to_read(folder).map_err(|error| prepare::unwritable(&error))?;
     let remembered = store.meta("provenance").map_err(|error| prepare::unwritable(&error))?;
@@ -193,7 +287,7 @@ pub fn open_store(folder: &Path) -> Result<(Store, Provenance), Fatal> {
 }
 
 /// One file as named; several (CSV) beside it, each with its table's name.
-pub fn write_outputs(path: &Path, outputs: &[format::Output]) -> Result<(), Fatal> {
+fn write_outputs(path: &Path, outputs: &[format::Output]) -> Result<(), Fatal> {
     let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
     let name = path.file_name().map(|name| name.to_string_lossy().into_owned());
     let name = name.ok_or_else(|| Fatal::Usage(format!("--output {}: is no file name", path.display())))?;
@@ -209,8 +303,9 @@ pub fn write_outputs(path: &Path, outputs: &[format::Output]) -> Result<(), Fata
     files::sync_folder(folder).map_err(|error| prepare::unwritable(&error))
 }
 
+/// The period that decides whether what is told can still change: of a range the last.
 fn args_period(args: &ReportArgs) -> Option<Period> {
-    args.month.as_ref().or(args.year.as_ref()).or(args.day.as_ref())?.parse().ok()
+    args.month.as_ref().or(args.year.as_ref()).or(args.day.as_ref()).or(args.to.as_ref())?.parse().ok()
 }
 
 /// The period that an option names, in a text of that length; 0: of any.

@@ -2,8 +2,10 @@
 //!
 //! Owns the threads, the signals, the sockets and the commands. One of the two rooms that read a clock.
 
+pub mod activity;
 pub mod bounds;
 pub mod commands;
+pub mod compare;
 pub mod daemon;
 pub mod explain;
 pub mod geo_build;
@@ -11,10 +13,13 @@ pub mod live;
 pub mod logging;
 pub mod pipeline;
 pub mod prepare;
+pub mod progress;
 pub mod recount;
 pub mod replay;
 pub mod rules_test;
 pub mod status;
+pub mod terminal;
+pub mod top;
 pub mod watch;
 
 use std::process::ExitCode;
@@ -22,6 +27,7 @@ use std::process::ExitCode;
 use crate::cli::{Cli, Command, GeoCommand, RulesCommand};
 use crate::exit::Fatal;
 use crate::report::store::Store;
+use crate::report::zone::Zone;
 
 /// Runs the command.
 pub fn run(cli: Cli) -> Result<ExitCode, Fatal> {
@@ -52,6 +58,16 @@ pub fn run(cli: Cli) -> Result<ExitCode, Fatal> {
                 None => commands::load(config.config.as_deref(), |_| {})?.settings.state.socket,
             };
             status::ask(&socket, json)
+        }
+        Command::Top { config, socket, time_zone } => {
+            let settings = commands::load(config.config.as_deref(), |_| {})?.settings;
+            let zone = match time_zone {
+                Some(name) => {
+                    Zone::named(&name).map_err(|error| Fatal::Usage(format!("--time-zone: {error}")))?
+                }
+                None => Zone::of_setting(&settings.report.time_zone),
+            };
+            top::run(&socket.unwrap_or(settings.state.socket), zone)
         }
         Command::Explain { config, folder, asked } => {
             let settings = commands::load(config.config.as_deref(), |_| {})?.settings;

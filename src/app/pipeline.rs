@@ -11,6 +11,7 @@ use std::time::Duration;
 use crossbeam_channel::{Receiver, RecvTimeoutError, Sender, bounded};
 use serde::{Deserialize, Serialize};
 
+use crate::app::activity::{Activity, Tracker};
 use crate::classify::classifier::Classifier;
 use crate::classify::geo::Geo;
 use crate::config::Settings;
@@ -19,6 +20,7 @@ use crate::model::progress::Counters;
 use crate::model::time::Timestamp;
 use crate::report::ReportError;
 use crate::report::provenance::Provenance;
+use crate::report::writer::closing::Settled;
 use crate::report::writer::{Mode, Writer};
 use crate::tally::Snapshot;
 
@@ -64,6 +66,9 @@ enum Message {
 /// One-shot state of the daemon, as `gatewatch status` gets it.
 #[derive(Clone, Debug, Default, Deserialize, PartialEq, Serialize)]
 pub struct Status {
+    /// Version of this shape: 1 had no `activity`.
+    #[serde(default)]
+    pub schema_version: u32,
     /// `starting`, `capturing`, `degraded` (capturing, but something is wrong), `blind` (every interface is down or
     /// nothing can be dated) or `stopping`.
     pub state: String,
@@ -88,7 +93,13 @@ pub struct Status {
     pub confinement: Vec<String>,
     /// Hash of the detection set.
     pub detector_set: String,
+    /// What was counted since the start, and the incidents under way.
+    #[serde(default)]
+    pub activity: Activity,
 }
+
+/// Version of the status that is told.
+const STATUS_VERSION: u32 = 2;
 
 /// One captured interface.
 #[derive(Clone, Debug, Default, Deserialize, PartialEq, Serialize)]
@@ -117,7 +128,9 @@ struct Told {
     counters: Counters,
     attempts: u64,
     written: Option<Timestamp>,
-    trouble: Option<String>,
+    /// What cannot be written, by what it is.
+    troubles: [Option<String>; Writing::ALL.len()],
+    activity: Tracker,
 }
 
 /// A stage that beats.
@@ -152,10 +165,12 @@ impl Shared {
     /// Fills the part of a status that the stages know.
     pub fn fill(&self, status: &mut Status) {
         let told = self.told();
+        status.schema_version = STATUS_VERSION;
+        status.activity = told.activity.told();
         status.counters = told.counters.iter().map(|(row, value)| (row.name.to_owned(), value)).collect();
         status.attempts = told.attempts;
         status.written = told.written.map(|watermark| watermark.to_string());
-        status.troubles.extend(told.trouble.clone());
+        status.troubles.extend(told.troubles.iter().flatten().cloned());
     }
 }
 
@@ -307,15 +322,20 @@ fn report(mut writer: Writer, messages: &Receiver<Message>, shared: &Shared) -> 
         match message {
             Message::Reload(settings, provenance) => {
                 let reloaded = writer.reload(&settings, provenance);
-                note(shared, reloaded.as_ref().err());
+                note(shared, Writing::Tallies, reloaded.err().map(|error| error.to_string()));
             }
             Message::Rotate => writer.rotate(),
             Message::Snapshot(mut snapshot) => {
+                shared.told().activity.take(&snapshot);
                 insist(shared, || writer.record(&mut snapshot))?;
                 shared.told().written = Some(snapshot.watermark);
+                note(shared, Writing::Events, writer.events_stopped().map(str::to_owned));
                 // A report that cannot be written now is written the next time; the tallies are safe.
-                let settled = writer.settle();
-                note(shared, settled.as_ref().err());
+                match writer.settle() {
+                    Ok(Settled::Later) => {}
+                    Ok(Settled::Done) => note(shared, Writing::Reports, None),
+                    Err(error) => note(shared, Writing::Reports, Some(error.to_string())),
+                }
             }
         }
     }
@@ -328,10 +348,10 @@ fn insist(shared: &Shared, mut act: impl FnMut() -> Result<(), ReportError>) -> 
     let mut last_tries = 0;
     loop {
         let Err(error) = act() else {
-            note(shared, None);
+            note(shared, Writing::Tallies, None);
             return Ok(());
         };
-        note(shared, Some(&error));
+        note(shared, Writing::Tallies, Some(error.to_string()));
         if shared.stop.load(Ordering::Acquire) {
             last_tries += 1;
             if last_tries >= LAST_TRIES {
@@ -343,16 +363,37 @@ fn insist(shared: &Shared, mut act: impl FnMut() -> Result<(), ReportError>) -> 
     }
 }
 
-/// Remembers what is wrong, and says so once per change.
-fn note(shared: &Shared, error: Option<&ReportError>) {
-    let now = error.map(ToString::to_string);
-    let mut told = shared.told();
-    if told.trouble != now {
-        if let Some(error) = &now {
-            tracing::error!(error, "cannot write; tallies are kept in memory and tried again");
-        } else {
-            tracing::info!("writing works again");
+/// What the reporter writes: each may fail by itself.
+#[derive(Clone, Copy, Debug)]
+enum Writing {
+    Events,
+    Reports,
+    Tallies,
+}
+
+impl Writing {
+    const ALL: [Self; 3] = [Self::Events, Self::Reports, Self::Tallies];
+
+    /// What its failure means.
+    const fn told(self) -> &'static str {
+        match self {
+            Self::Events => "event lines cannot be written; attempts are counted on without them",
+            Self::Reports => "reports cannot be written and are tried again; the tallies are safe",
+            Self::Tallies => "cannot write; tallies are kept in memory and tried again",
         }
-        told.trouble = now;
     }
+}
+
+/// Remembers what is wrong, and says so once per change.
+fn note(shared: &Shared, writing: Writing, now: Option<String>) {
+    let mut told = shared.told();
+    let Some(trouble) = told.troubles.get_mut(writing as usize).filter(|trouble| **trouble != now) else {
+        return;
+    };
+    if let Some(error) = &now {
+        tracing::error!(error, "{}", writing.told());
+    } else {
+        tracing::info!(what = ?writing, "writing works again");
+    }
+    *trouble = now;
 }

@@ -117,9 +117,9 @@ pub fn unwritable(error: &ReportError) -> Fatal {
                 "{error}; give the user that gatewatch runs as write access, or set another folder"
             ))
         }
-        ReportError::File { act: "read", .. } | ReportError::RolledUp { .. } => {
-            Fatal::NoInput(error.to_string())
-        }
+        ReportError::File { act: "read", .. }
+        | ReportError::NoStore { .. }
+        | ReportError::RolledUp { .. } => Fatal::NoInput(error.to_string()),
         ReportError::File { .. } | ReportError::Store { .. } => Fatal::CannotWrite(error.to_string()),
         ReportError::TooNew { .. } => Fatal::Unusable(error.to_string()),
     }

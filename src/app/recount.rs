@@ -3,8 +3,9 @@
 use std::path::Path;
 use std::process::ExitCode;
 
-use crate::app::commands::{self, say};
+use crate::app::commands;
 use crate::app::prepare;
+use crate::app::progress::Progress;
 use crate::classify::database::Database;
 use crate::classify::geo::Geo;
 use crate::classify::relocate::{Kept, Relocator};
@@ -37,10 +38,7 @@ pub fn run(args: &RecountArgs) -> Result<ExitCode, Fatal> {
         )));
     }
     let output = if args.format == "json" { recount.json() } else { recount.text() };
-    match &args.output {
-        Some(path) => commands::write_outputs(path, &[output]),
-        None => say(&output.content),
-    }?;
+    commands::put_out(args.output.as_deref(), &[output])?;
     Ok(ExitCode::SUCCESS)
 }
 
@@ -94,6 +92,7 @@ fn count(
     let home = Home::new(&origin);
     let mut sum = Sum::new(home.is_declared());
     let mut relocator = Relocator::new(Geo::new(vec![database]), home);
+    let progress = Progress::working("counting anew");
     recount::each_row(store, span, |row| {
         let kept = Kept {
             source: &row.source,
@@ -107,6 +106,7 @@ fn count(
             Moved { before: found.before, place: found.place, sector: found.sector, basis: found.basis };
         sum.add(&row, moved);
     })?;
+    drop(progress);
     let about = About {
         period: span.name.clone(),
         home: origin.home,

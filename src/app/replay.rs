@@ -10,6 +10,7 @@ use sha2::{Digest, Sha256};
 
 use crate::app::pipeline::{Shared, Stages};
 use crate::app::prepare;
+use crate::app::progress::Progress;
 use crate::capture::file::FileComplaint;
 use crate::capture::replay::{Replayed, listed, replay};
 use crate::classify::classifier::Classifier;
@@ -19,7 +20,8 @@ use crate::config::Settings;
 use crate::config::state::State;
 use crate::exit::Fatal;
 use crate::handoff::{Outbox, REPLAY_RECORDS, WhenFull, channel};
-use crate::inspect::{DetectorCell, Inspector, limits};
+use crate::inspect::detector_cell::DetectorCell;
+use crate::inspect::{Inspector, limits};
 use crate::report::store::Store;
 use crate::report::writer::{Mode, Setup, Writer};
 
@@ -61,12 +63,14 @@ pub fn run(settings: &Settings, config_hash: &str, inputs: &[PathBuf], output: &
     let mut inspector = Inspector::new(limits(memory), Arc::new(DetectorCell::new(detector)), outbox);
     let paths: Vec<PathBuf> = fresh.files.iter().map(|(path, _)| path.clone()).collect();
     let stop = AtomicBool::new(false);
+    let progress = Progress::replaying(&shared);
     let mut replayed = replay(&paths, &settings.capture.filter, &mut inspector, &stop);
     inspector.finish();
     drop(inspector);
     let mut writer = stages.join().map_err(Fatal::Io)?;
     let hashes = fresh.files.iter().map(|(_, hash)| hash.as_str()).filter(|hash| !hash.is_empty());
     writer.finish_replay(hashes).map_err(|error| prepare::unwritable(&error))?;
+    drop(progress);
     if let Some(reached) = shared.written()
         && let Some(old) = provenance.too_old(reached, settings.origin.database_age_max_days)
     {
@@ -96,12 +100,14 @@ fn not_replayed_before(
         None
     };
     let mut fresh = Fresh { files: Vec::new(), known: 0 };
+    let size = |path: &PathBuf| std::fs::metadata(path).map_or(0, |file| file.len());
+    let progress = Progress::over("looking whether they were counted before", paths.iter().map(size).sum());
     for path in paths {
         if path == Path::new("-") {
             fresh.files.push((path, String::new()));
             continue;
         }
-        match hash_of(&path) {
+        match hash_of(&path, &progress) {
             Ok(hash) => {
                 let known = store.as_ref().is_some_and(|store| store.has_counted(&hash));
                 if known || fresh.files.iter().any(|(_, other)| *other == hash) {
@@ -121,7 +127,7 @@ fn not_replayed_before(
     Ok(fresh)
 }
 
-fn hash_of(path: &Path) -> std::io::Result<String> {
+fn hash_of(path: &Path, progress: &Progress) -> std::io::Result<String> {
     let mut file = File::open(path)?;
     if !file.metadata()?.is_file() {
         // A pipe or device can be read only once: counted by identity, like standard input.
@@ -134,6 +140,7 @@ fn hash_of(path: &Path) -> std::io::Result<String> {
         if count == 0 {
             return Ok(hex(&hash.finalize()));
         }
+        progress.add(count as u64);
         hash.update(buffer.get(..count).unwrap_or_default());
     }
 }

@@ -13,7 +13,8 @@ use crate::capture::replay::{listed, replay};
 use crate::config::Settings;
 use crate::exit::Fatal;
 use crate::handoff::{CHANNEL_RECORDS, Outbox, Record, WhenFull, channel};
-use crate::inspect::{DetectorCell, Inspector, limits};
+use crate::inspect::detector_cell::DetectorCell;
+use crate::inspect::{Inspector, limits};
 use crate::model::attempt::Attempt;
 use crate::model::progress::{Counter, Counters};
 

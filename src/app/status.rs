@@ -94,6 +94,13 @@ pub fn ask(path: &Path, json: bool) -> Result<ExitCode, Fatal> {
     Ok(if capturing { ExitCode::SUCCESS } else { ExitCode::from(69) })
 }
 
+/// The state, or in words why there is none.
+pub fn state(path: &Path) -> Result<Status, String> {
+    let line = read(path).map_err(|error| format!("{}: {error}", path.display()))?;
+    serde_json::from_str(&line)
+        .map_err(|error| format!("{}: the answer is no status: {error}", path.display()))
+}
+
 fn read(path: &Path) -> std::io::Result<String> {
     let mut stream = UnixStream::connect(path)?;
     stream.set_read_timeout(Some(CLIENT_TIMEOUT))?;

@@ -17,6 +17,7 @@ use crate::classify::seen::Seen;
 use crate::classify::site::{Fallback, Sites};
 use crate::config::Settings;
 use crate::model::attempt::AttemptId;
+use crate::model::memory::Share;
 use crate::model::place::PrefixLengths;
 use crate::model::progress::Progress;
 use crate::model::pseudonym::MonthKey;
@@ -71,8 +72,7 @@ impl Rules {
 }
 
 impl Classifier {
-    /// A classifier of `workers` capture workers. Of the memory limit an eighth is for identities, another for what
-    /// sources did, a sixteenth for open incidents, another for origins, and a half of one for the lines of incidents.
+    /// A classifier of `workers` capture workers.
     pub fn new(
         settings: &Settings,
         geo: Geo,
@@ -84,12 +84,12 @@ impl Classifier {
         Self {
             rules: Rules::new(settings, &fallback),
             fallback,
-            geo: geo.within(memory / 16),
+            geo: geo.within(Share::Origins.of(memory)),
             memory,
-            seen: Seen::new(memory / 8),
-            incidents: Incidents::new(memory / 16, settings.report.incident_gap_mins),
+            seen: Seen::new(Share::Identities.of(memory)),
+            incidents: Incidents::new(Share::Incidents.of(memory), settings.report.incident_gap_mins),
             doubts: Doubts::default(),
-            lines: Lines::new(memory / 32, settings.report.incident_gap_mins),
+            lines: Lines::new(Share::Lines.of(memory), settings.report.incident_gap_mins),
             privacy: Anonymiser::new(
                 settings.privacy.addresses,
                 (settings.origin.prefix_v4, settings.origin.prefix_v6),
@@ -98,7 +98,7 @@ impl Classifier {
             reached: vec![None; workers],
             observed: Observed::default(),
             events_max: if keeps_events { usize::MAX } else { EVENTS_MAX },
-            behaviours: Behaviours::new(memory / 8, settings),
+            behaviours: Behaviours::new(Share::Behaviours.of(memory), settings),
             judged: Judged::default(),
             delta: Snapshot::default(),
         }
@@ -143,7 +143,7 @@ impl Classifier {
         self.lines.set_gap(settings.report.incident_gap_mins);
         self.behaviours.reload(settings);
         if let Some(geo) = geo {
-            self.geo = geo.within(self.memory / 16);
+            self.geo = geo.within(Share::Origins.of(self.memory));
         }
     }
 

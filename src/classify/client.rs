@@ -58,10 +58,12 @@ impl Proxies {
             return (peer, measured);
         }
         let list = http.and_then(|http| http.forwarded.as_deref()).unwrap_or_default();
-        let found = self.follow(peer, http, list);
+        let (client, grade) = self.follow(peer, http, list);
+        // Anybody can send a packet in the proxy's name: what it says is worth no more than the proof that it is the proxy's.
+        let found = (client, if (measured, grade) == (Grade::E0, Grade::E3) { Grade::E0 } else { grade });
         match http.and_then(|http| http.forwarded_too.as_deref()) {
             // Which of the two the proxy wrote is not known: they must name the same client.
-            Some(other) if self.follow(peer, http, other) != found => (peer, Grade::X),
+            Some(other) if self.follow(peer, http, other).0 != client => (peer, Grade::X),
             _ => found,
         }
     }
@@ -135,6 +137,18 @@ mod tests {
         };
         let (client, grade) = proxies.attribute(peer.parse().unwrap(), Some(&http), Grade::E2);
         (client.to_string(), grade)
+    }
+
+    #[test]
+    fn what_is_forged_in_a_proxys_name_names_nobody_for_sure() {
+        let settings = toml::from_str("trusted_proxies = [\"203.0.113.1\"]").unwrap();
+        let http = HttpFields { forwarded: Some("8.8.8.8".into()), ..HttpFields::default() };
+        let ask = |http, measured| {
+            Proxies::new(&settings).attribute("203.0.113.1".parse().unwrap(), http, measured).1
+        };
+        assert_eq!(ask(Some(&http), Grade::E1), Grade::E3);
+        assert_eq!(ask(Some(&http), Grade::E0), Grade::E0);
+        assert_eq!(ask(None, Grade::E0), Grade::X);
     }
 
     #[test]

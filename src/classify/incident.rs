@@ -4,21 +4,43 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
+use crate::classify::seen::Sighting;
 use crate::model::class::Class;
 use crate::model::place::SourceKey;
 use crate::model::time::{MICROS_PER_SEC, Timestamp};
-use crate::tally::{Campaign, CampaignId, OpenIncident};
+use crate::tally::{Campaign, CampaignId, IncidentSoFar, OpenIncident};
 
 /// Memory of one open incident in the maps.
-const BYTES_PER_INCIDENT: usize = 112;
+const BYTES_PER_INCIDENT: usize = 152;
 
 type Key = (SourceKey, Class, Arc<str>);
 
 /// An incident that may go on.
 #[derive(Clone, Copy, Debug)]
 struct Open {
+    first: Timestamp,
     last: Timestamp,
     campaign: CampaignId,
+    attempts: u64,
+    /// Up to here an earlier run has counted them.
+    counted_until: Timestamp,
+    /// The minute of the last attempt, and how many it has.
+    minute: (i64, u64),
+    peak_per_minute: u64,
+}
+
+impl Open {
+    const fn at(time: Timestamp, campaign: CampaignId) -> Self {
+        Self {
+            first: time,
+            last: time,
+            campaign,
+            attempts: 0,
+            counted_until: Timestamp(i64::MIN),
+            minute: (i64::MIN, 0),
+            peak_per_minute: 0,
+        }
+    }
 }
 
 /// Where an attempt belongs.
@@ -57,9 +79,14 @@ impl Incidents {
     }
 
     /// Takes an incident that an earlier run left open.
-    pub fn preload(&mut self, OpenIncident { source, class, site, last, campaign }: OpenIncident) {
+    pub fn preload(&mut self, incident: OpenIncident) {
+        let OpenIncident { source, class, site, last, campaign, so_far } = incident;
+        let mut open = Open::at(last, campaign);
+        if let Some(IncidentSoFar { first, attempts, peak_per_minute }) = so_far {
+            open = Open { first, attempts, counted_until: last, peak_per_minute, ..open };
+        }
         if self.recent.len() < self.generation_max {
-            self.recent.insert((source, class, site), Open { last, campaign });
+            self.recent.insert((source, class, site), open);
         }
     }
 
@@ -87,9 +114,33 @@ impl Incidents {
             Placed::Begins(campaign) => campaign.id,
             Placed::Continues(id) => *id,
         };
-        let last = known.map_or(time, |open| open.last.max(time));
-        self.recent.insert(key, Open { last, campaign });
+        let mut open = known.unwrap_or(Open::at(time, campaign));
+        open.last = open.last.max(time);
+        self.recent.insert(key, open);
         placed
+    }
+
+    /// Counts an attempt that was placed in its incident; tells how far that has come, and its last attempt. Those that an
+    /// earlier run counted are counted here as well where that run's count is not known: a replay that was killed and is
+    /// done again comes to the same incidents.
+    pub fn count(
+        &mut self,
+        (source, class, site): (SourceKey, Class, &Arc<str>),
+        time: Timestamp,
+        sighting: Sighting,
+    ) -> Option<(IncidentSoFar, Timestamp)> {
+        let open = self.recent.get_mut(&(source, class, Arc::clone(site)))?;
+        let minute = time.secs().div_euclid(60);
+        if minute > open.minute.0 {
+            open.minute = (minute, 0);
+        }
+        if minute == open.minute.0 {
+            open.minute.1 += 1;
+            open.peak_per_minute = open.peak_per_minute.max(open.minute.1);
+        }
+        open.attempts += u64::from(sighting == Sighting::New || time > open.counted_until);
+        let Open { first, last, attempts, peak_per_minute, .. } = *open;
+        Some((IncidentSoFar { first, attempts, peak_per_minute }, last))
     }
 }
 
@@ -119,5 +170,46 @@ mod tests {
         assert!(!at(60, Class::WebSqli));
         assert!(at(91, Class::WebSqli));
         assert!(!at(80, Class::WebSqli), "a late attempt belongs to the open incident");
+    }
+
+    #[test]
+    fn an_incident_knows_its_beginning_its_attempts_and_its_busiest_minute() {
+        let mut incidents = Incidents::new(1 << 20, 30);
+        let source = SourceKey::of("8.8.8.8".parse().unwrap());
+        let site: Arc<str> = "a".into();
+        let second = |secs| Timestamp::from_parts(secs, 0);
+        let open = OpenIncident {
+            source,
+            class: Class::WebSqli,
+            site: Arc::clone(&site),
+            last: second(50),
+            campaign: CampaignId(1),
+            so_far: Some(IncidentSoFar { first: second(10), attempts: 5, peak_per_minute: 2 }),
+        };
+        incidents.preload(open);
+        let mut told = Vec::new();
+        let (earlier, new) = (Sighting::Earlier, Sighting::New);
+        // What the earlier run counted up to its last attempt is in its count already.
+        for (secs, sighting) in
+            [(50, earlier), (60, new), (61, earlier), (62, new), (59, new), (180, new), (45, new)]
+        {
+            let key = (source, Class::WebSqli, &site);
+            incidents.place(key, second(secs), || crate::classify::campaign::of(&crate::testing::attempt()));
+            told.push(incidents.count(key, second(secs), sighting).unwrap());
+        }
+        let so_far =
+            |attempts, peak_per_minute| IncidentSoFar { first: second(10), attempts, peak_per_minute };
+        assert_eq!(
+            told,
+            [
+                (so_far(5, 2), second(50)),
+                (so_far(6, 2), second(60)),
+                (so_far(7, 2), second(61)),
+                (so_far(8, 3), second(62)),
+                (so_far(9, 3), second(62)),
+                (so_far(10, 3), second(180)),
+                (so_far(11, 3), second(180)),
+            ]
+        );
     }
 }

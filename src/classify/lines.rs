@@ -33,6 +33,8 @@ struct Line {
     incident: Incident,
     /// Attempts since the last line.
     waiting: u64,
+    /// Conversations that these opened, and incidents that they began.
+    opened: (u64, u64),
     /// When the last line was due or written.
     told: Timestamp,
     /// Attempts of the minute of the last one.
@@ -92,6 +94,7 @@ impl Lines {
             incident: Incident { stage, first: time, last: time, attempts: 0, peak_per_minute: 0 },
             event: event.clone(),
             waiting: 0,
+            opened: (0, 0),
             told: time,
             minute: (0, 0),
         };
@@ -156,6 +159,8 @@ impl Line {
     fn add(&mut self, event: Event) {
         let time = event.attempt.time;
         self.waiting += 1;
+        self.opened.0 += event.contribution.sessions;
+        self.opened.1 += event.contribution.incidents;
         self.incident.attempts += 1;
         self.incident.first = self.incident.first.min(time);
         self.incident.last = self.incident.last.max(time);
@@ -174,6 +179,7 @@ impl Line {
         self.incident.stage = stage;
         let mut event = self.event.clone();
         event.represented = std::mem::take(&mut self.waiting);
+        (event.contribution.sessions, event.contribution.incidents) = std::mem::take(&mut self.opened);
         event.incident = Some(self.incident);
         self.told = self.incident.last;
         tell(event);
@@ -205,7 +211,17 @@ mod tests {
         let client = attempt.client.ip();
         let origin = Origin::of_place(Place::Unknown);
         let (site, grade) = ("s".into(), Grade::E0);
-        Event { attempt, client, hidden: false, grade, site, origin, represented: 1, incident: None }
+        Event {
+            attempt,
+            client,
+            hidden: false,
+            grade,
+            site,
+            origin,
+            represented: 1,
+            contribution: crate::testing::contribution(),
+            incident: None,
+        }
     }
 
     fn key() -> Key {

@@ -2,6 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
+use crate::config::origin::Network;
 use crate::config::size::Size;
 
 /// `[capture]`
@@ -18,6 +19,9 @@ pub struct Capture {
     pub promiscuous: bool,
     /// Capture filter in pcap-filter(7) syntax. Empty: everything.
     pub filter: String,
+    /// Senders of GRE, IPIP, 6in4 and VXLAN packets whose inside is believed. Anybody can send such packets with any conversation
+    /// inside; what others send is counted as not provable (E0).
+    pub trusted_tunnels: Vec<Network>,
     /// Minutes without a single frame after which an interface that is up is reported as silent, 0 to 1440. 0: never.
     pub silence_mins: u32,
     /// Capture threads for each interface. Only 1 in this version.
@@ -32,6 +36,7 @@ impl Default for Capture {
             buffer: Size::mebibytes(16),
             promiscuous: false,
             filter: String::new(),
+            trusted_tunnels: Vec::new(),
             silence_mins: 10,
             workers: 1,
         }

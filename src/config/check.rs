@@ -44,10 +44,22 @@ pub fn warnings(settings: &Settings) -> Vec<String> {
             warnings.push(format!("{key} holds a whole address family: anybody can name any origin"));
         }
     }
+    if settings.capture.trusted_tunnels.iter().any(|network| network.0.prefix_len() == 0) {
+        warnings.push(
+            "capture.trusted_tunnels holds a whole address family: anybody can forge any conversation"
+                .to_owned(),
+        );
+    }
     if settings.capture.snaplen < 1_514 {
         warnings.push(format!(
             "capture.snaplen = {} cuts ordinary frames: requests will be judged on a part",
             settings.capture.snaplen
+        ));
+    }
+    if settings.report.time_zone != "UTC" && has_no_zones() {
+        warnings.push(format!(
+            "report.time_zone = {:?}: this machine has no time-zone database (/usr/share/zoneinfo, package tzdata); times are shown in UTC",
+            settings.report.time_zone
         ));
     }
     for exception in &settings.detect.exception {
@@ -88,14 +100,29 @@ impl Found {
     }
 }
 
+/// Whether the machine has no time-zone database at all: that costs the display, never the start.
+fn has_no_zones() -> bool {
+    jiff::tz::db().is_definitively_empty()
+}
+
 fn report(settings: &Settings, found: &mut Found) {
     let report = &settings.report;
     found.one_of("report.formats", &report.formats, &FORMAT_NAMES);
     found.one_of("report.periods", &report.periods, &PeriodKind::ALL.map(PeriodKind::name));
+    if report.time_zone != "UTC" && !has_no_zones() && jiff::tz::TimeZone::get(&report.time_zone).is_err() {
+        let wanted = "a name of the IANA database, such as \"Asia/Shanghai\", or \"UTC\" is wanted";
+        found.add("report.time_zone", format!("{:?}: {wanted}", report.time_zone));
+    }
     found.range("report.incident_gap_mins", report.incident_gap_mins, 1, 1_440);
     found.range("report.events_part", report.events_part, Size::mebibytes(1), Size(16 << 30));
     found.range("report.keep_events_days", report.keep_events_days, 1, 36_500);
     found.range("report.keep_reports_days", report.keep_reports_days, 1, 36_500);
+    found.range("report.keep_tallies_days", report.keep_tallies_days, 1, 36_500);
+    if !report.sensor.is_empty() && !is_sensor_name(&report.sensor) {
+        let told = "1 to 64 letters, digits, \".\", \"_\", \"-\" are allowed, the first a letter or digit";
+        found.add("report.sensor", format!("{:?}: {told}", report.sensor));
+    }
+    found.range("report.keep_free", report.keep_free, Size(0), Size(1 << 40));
     found.range("report.compress_after_days", report.compress_after_days, 0, 36_500);
     for (key, folder) in
         [("report.directory", &report.directory), ("state.directory", &settings.state.directory)]
@@ -104,6 +131,14 @@ fn report(settings: &Settings, found: &mut Found) {
             found.add(key, "is empty: name a folder".to_owned());
         }
     }
+}
+
+/// Whether a name can be part of a file's path anywhere.
+pub fn is_sensor_name(name: &str) -> bool {
+    let is_allowed = |byte: u8| byte.is_ascii_alphanumeric() || b"._-".contains(&byte);
+    name.len() <= 64
+        && name.bytes().next().is_some_and(|first| first.is_ascii_alphanumeric())
+        && name.bytes().all(is_allowed)
 }
 
 fn state(settings: &Settings, found: &mut Found) {
@@ -148,6 +183,10 @@ fn sites(settings: &Settings, found: &mut Found) {
         if let Some(site) = exception.site.as_ref().filter(|site| !names.contains(site)) {
             found
                 .add(&format!("detect.exception[{at}].site"), format!("{site:?}: no [[site]] has that name"));
+        }
+        if exception.client.is_some() && (exception.path.is_some() || exception.parameter.is_some()) {
+            let why = "it is for messages outside HTTP, which have no path and no parameter";
+            found.add(&format!("detect.exception[{at}].client"), why.to_owned());
         }
     }
 }
@@ -198,6 +237,9 @@ fn scan(scan: &Scan, found: &mut Found) {
         ("stealth", scan.stealth.window_secs, scan.stealth.targets_min, 2),
         ("udp", scan.udp.window_secs, scan.udp.targets_min, 2),
         ("icmp_sweep", scan.icmp_sweep.window_secs, scan.icmp_sweep.targets_min, 2),
+        ("tls_names", scan.tls_names.window_secs, scan.tls_names.targets_min, 2),
+        ("tls_handshakes", scan.tls_handshakes.window_secs, scan.tls_handshakes.targets_min, 2),
+        ("dns_names", scan.dns_names.window_secs, scan.dns_names.targets_min, 2),
     ] {
         found.range(&format!("scan.{name}.window_secs"), window, 1, WINDOW_MAX_SECS);
         found.range(&format!("scan.{name}.targets_min"), targets, least, ACTS_MAX);
@@ -247,14 +289,21 @@ fn flood(flood: &Flood, found: &mut Found) {
         ("fragment", flood.fragment.bounds()),
         ("reflection", flood.reflection.bounds()),
         ("reflector", flood.reflector.bounds()),
+        ("asked", flood.asked.bounds()),
         ("http", flood.http.bounds()),
         ("tls", flood.tls.bounds()),
         ("connect", flood.connect.bounds()),
+        ("slow_network", flood.slow_network.bounds()),
     ] {
         found.range(&format!("flood.{name}.per_second_min"), limit.per_second_min, 10, 100_000_000);
         found.range(&format!("flood.{name}.factor"), limit.factor, 1, 1_000);
         found.range(&format!("flood.{name}.sustained_secs"), limit.sustained_secs, 1, 60);
     }
+    let site = &flood.http_site;
+    found.range("flood.http_site.per_second_min", site.per_second_min, 20, 100_000_000);
+    found.range("flood.http_site.factor", site.factor, 1, 1_000);
+    found.range("flood.http_site.sustained_secs", site.sustained_secs, 1, 60);
+    found.range("flood.http_site.sources_min", site.sources_min, 2, 100_000);
     found.range("flood.slow.of_source_min", flood.slow.of_source_min, 2, 100_000);
     found.range("flood.slow.sustained_secs", flood.slow.sustained_secs, 1, 60);
 }
@@ -288,6 +337,23 @@ fn proxies(settings: &Settings, found: &mut Found) {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_time_zone_is_one_of_the_database() {
+        let of =
+            |zone: &str| -> Settings { toml::from_str(&format!("[report]\ntime_zone = {zone:?}")).unwrap() };
+        let known = if has_no_zones() { "UTC" } else { "Asia/Shanghai" };
+        assert!(check(&of(known)).is_empty() && warnings(&of(known)).is_empty());
+        let complaints = check(&of("Asia/Atlantis"));
+        if has_no_zones() {
+            assert!(warnings(&of("Asia/Atlantis"))[0].contains("tzdata"));
+        } else {
+            assert!(
+                complaints[0].0 == "report.time_zone" && complaints[0].1.contains("Atlantis"),
+                "{complaints:?}"
+            );
+        }
+    }
 
     #[test]
     fn lists_and_naming_proxies_are_checked() {

@@ -4,6 +4,8 @@ use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
 
+use crate::config::origin::Network;
+
 /// How sure a verdict must be.
 #[derive(Clone, Copy, Debug, Default, Deserialize, Eq, PartialEq, Serialize)]
 #[serde(rename_all = "lowercase")]
@@ -55,4 +57,7 @@ pub struct Exception {
     pub parameter: Option<String>,
     /// Id of the rule.
     pub rule: Option<String>,
+    /// Address or prefix of the client, for messages outside HTTP: a secondary that transfers a zone. Of a request no
+    /// exception with this key speaks, since a client may stand behind a proxy.
+    pub client: Option<Network>,
 }

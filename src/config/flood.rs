@@ -20,14 +20,20 @@ pub struct Flood {
     pub reflection: Limit<1_000, 8, 3>,
     /// Answers of our own services that make more of what they are asked.
     pub reflector: Limit<200, 8, 3>,
+    /// Queries as they are forged to make our own services reflect.
+    pub asked: Limit<200, 8, 3>,
     /// HTTP requests of one source.
     pub http: Limit<100, 1, 10>,
+    /// HTTP requests of many sources to one server.
+    pub http_site: Site,
     /// TLS handshakes of one source.
     pub tls: Limit<50, 1, 10>,
     /// Connections of one source.
     pub connect: Limit<100, 1, 10>,
     /// Conversations that one source keeps open without going on.
     pub slow: Slow,
+    /// Those of one network (IPv4 /24, IPv6 /48), of sources above `slow.of_source_min` left out.
+    pub slow_network: Limit<50, 1, 60>,
 }
 
 /// How much is a flood, and the defaults of that.
@@ -46,6 +52,22 @@ pub struct Limit<const PER_SECOND_MIN: u64, const FACTOR: u32, const SUSTAINED_S
     /// Seconds in a row from which on it is a flood, 1 to 60.
     #[serde(default = "super::number::<SUSTAINED_SECS>")]
     pub sustained_secs: u32,
+}
+
+/// `[flood.http_site]`
+#[derive(Clone, Debug, Deserialize, PartialEq, Serialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Site {
+    /// Whether it is looked for.
+    pub enabled: bool,
+    /// Requests in a second at least, 20 to 100000000.
+    pub per_second_min: u64,
+    /// How many times the average before it, 1 to 1000.
+    pub factor: u32,
+    /// Seconds in a row from which on it is a flood, 1 to 60.
+    pub sustained_secs: u32,
+    /// Sources in a second at least, 2 to 100000.
+    pub sources_min: u32,
 }
 
 /// `[flood.slow]`
@@ -71,6 +93,8 @@ pub struct Bounds {
     pub factor: u32,
     /// Seconds in a row from which on it is a flood.
     pub sustained_secs: u32,
+    /// Sources in a second at least.
+    pub sources_min: u32,
 }
 
 impl<const PER_SECOND_MIN: u64, const FACTOR: u32, const SUSTAINED_SECS: u32> Default
@@ -91,7 +115,27 @@ impl<const PER_SECOND_MIN: u64, const FACTOR: u32, const SUSTAINED_SECS: u32>
             per_second_min: self.per_second_min,
             factor: self.factor,
             sustained_secs: self.sustained_secs,
+            sources_min: 0,
         }
+    }
+}
+
+impl Site {
+    /// Its values.
+    pub const fn bounds(&self) -> Bounds {
+        Bounds {
+            enabled: self.enabled,
+            per_second_min: self.per_second_min,
+            factor: self.factor,
+            sustained_secs: self.sustained_secs,
+            sources_min: self.sources_min,
+        }
+    }
+}
+
+impl Default for Site {
+    fn default() -> Self {
+        Self { enabled: true, per_second_min: 200, factor: 8, sustained_secs: 10, sources_min: 25 }
     }
 }
 

@@ -93,6 +93,12 @@ pub struct NamingProxy {
 pub const NAMING_HEADERS_MAX: usize = 8;
 
 impl OriginSettings {
+    /// All proxies that are trusted, whatever they name their clients in.
+    pub fn proxies(&self) -> Vec<Network> {
+        let naming = self.proxy.iter().flat_map(|proxy| &proxy.networks);
+        self.trusted_proxies.iter().chain(naming).copied().collect()
+    }
+
     /// The header fields of all naming proxies in lower case, each once.
     pub fn naming_headers(&self) -> Vec<String> {
         let mut names: Vec<String> =

@@ -24,6 +24,12 @@ pub struct Scan {
     pub udp: Targets<900, 10>,
     /// Echo requests to many hosts.
     pub icmp_sweep: Targets<60, 20>,
+    /// Many names of one site in TLS hellos that the server refuses.
+    pub tls_names: Targets<600, 15>,
+    /// TLS handshakes in many forms, none of them completed.
+    pub tls_handshakes: Targets<300, 8>,
+    /// Many names of a zone that do not exist, asked of its own server.
+    pub dns_names: Targets<60, 40>,
     /// Many sources, each below the limits of the others, upon one site.
     pub distributed: Distributed,
 }
@@ -97,6 +103,9 @@ impl Default for Scan {
             stealth: Targets::default(),
             udp: Targets::default(),
             icmp_sweep: Targets::default(),
+            tls_names: Targets::default(),
+            tls_handshakes: Targets::default(),
+            dns_names: Targets::default(),
             distributed: Distributed::default(),
         }
     }

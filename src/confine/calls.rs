@@ -59,6 +59,7 @@ const FILES: &[c_long] = &[
     libc::SYS_sendfile,
     libc::SYS_statfs,
     libc::SYS_statx,
+    libc::SYS_symlinkat,
     libc::SYS_sync_file_range,
     libc::SYS_truncate,
     libc::SYS_umask,
@@ -137,6 +138,7 @@ const OLDER: &[c_long] = &[
     libc::SYS_renameat,
     libc::SYS_rmdir,
     libc::SYS_stat,
+    libc::SYS_symlink,
     libc::SYS_time,
     libc::SYS_unlink,
 ];

@@ -14,9 +14,9 @@ use crate::confine::{Bounds, State};
 const RIGHTS: ABI = ABI::V5;
 /// What reading is. Not executing: nothing is ever executed.
 const READ: BitFlags<AccessFs> = make_bitflags!(AccessFs::{ReadFile | ReadDir});
-/// What writing is: files, folders and the status socket, no links, devices or pipes.
+/// What writing is: files, folders, the links to the latest of them and the status socket, no devices or pipes.
 const WRITE: BitFlags<AccessFs> = make_bitflags!(AccessFs::{
-    ReadFile | ReadDir | WriteFile | Truncate | RemoveFile | RemoveDir | MakeReg | MakeDir | MakeSock
+    ReadFile | ReadDir | WriteFile | Truncate | RemoveFile | RemoveDir | MakeReg | MakeDir | MakeSym | MakeSock
 });
 
 /// Closes everything but what the bounds name.

@@ -101,7 +101,7 @@ pub fn decode<'a>(packet: &Packet<'a>) -> Result<Decoded<'a>, Counter> {
     let is_error = if is_v4 { matches!(kind, 3..=5 | 11 | 12) } else { kind < 128 };
     let quoted = if is_error { quotation(at.rest()) } else { None };
     let icmp = Icmp { source, destination, message, quoted, payload: at.rest() };
-    Ok(Decoded { outcome: Counter::FrameIcmp, payload: Payload::Icmp(icmp) })
+    Ok(Decoded { outcome: Counter::FrameIcmp, payload: Payload::Icmp(icmp), tunnel: None })
 }
 
 /// RFC 792, RFC 1122 §3.2.2.1, RFC 1812 §5.2.7.1.

@@ -10,6 +10,8 @@ pub mod network;
 pub mod transport;
 pub mod tunnel;
 
+use std::net::IpAddr;
+
 use crate::decode::icmp::Icmp;
 use crate::decode::network::Fragment;
 use crate::decode::transport::{Datagram, Segment};
@@ -38,12 +40,14 @@ pub struct Decoded<'a> {
     pub outcome: Counter,
     /// What it carried.
     pub payload: Payload<'a>,
+    /// Sender of the outermost packet where it carries others across networks: anybody can send such a packet to anybody.
+    pub tunnel: Option<IpAddr>,
 }
 
 impl Decoded<'_> {
     /// A frame that carried nothing for later stages.
     pub const fn only(outcome: Counter) -> Self {
-        Self { outcome, payload: Payload::Other }
+        Self { outcome, payload: Payload::Other, tunnel: None }
     }
 }
 

@@ -2,7 +2,6 @@
 
 use std::net::IpAddr;
 
-use pnet::packet::ipv4::Ipv4Packet;
 use pnet::packet::ipv6::Ipv6Packet;
 
 use crate::decode::cursor::Cursor;
@@ -59,30 +58,36 @@ pub fn decode(bytes: &[u8], depth: u8) -> Result<Decoded<'_>, Counter> {
     };
     match part {
         Part::Whole(packet) => transport::decode(&packet, depth),
-        Part::Fragment(fragment) => {
-            Ok(Decoded { outcome: Counter::FrameFragment, payload: Payload::Fragment(fragment) })
-        }
+        Part::Fragment(fragment) => Ok(Decoded {
+            outcome: Counter::FrameFragment,
+            payload: Payload::Fragment(fragment),
+            tunnel: None,
+        }),
     }
 }
 
 fn ipv4(bytes: &[u8]) -> Result<Part<'_>, Counter> {
-    let header = Ipv4Packet::new(bytes).ok_or(Counter::FrameCut)?;
-    let header_len = usize::from(header.get_header_length()) * 4;
-    if header_len < Ipv4Packet::minimum_packet_size() {
+    // One look at its length for all of them: this is read of nearly every frame.
+    let (header, _) = bytes.split_first_chunk::<20>().ok_or(Counter::FrameCut)?;
+    let [version, _, total_0, total_1, id_0, id_1, place_0, place_1, _, protocol, _, _, ends @ ..] = *header;
+    let [from_0, from_1, from_2, from_3, to_0, to_1, to_2, to_3] = ends;
+    let header_len = usize::from(version & 0x0f) * 4;
+    if header_len < header.len() {
         return Err(Counter::FrameMalformed);
     }
     let rest = bytes.get(header_len..).ok_or(Counter::FrameCut)?;
     // A total length of zero is what segmentation offload leaves behind: the capture knows better.
-    let (payload, cut) = match usize::from(header.get_total_length()) {
+    let (payload, cut) = match usize::from(u16::from_be_bytes([total_0, total_1])) {
         0 => (rest, false),
         total if total < header_len => return Err(Counter::FrameMalformed),
         total => within(rest, total - header_len),
     };
-    let addresses = (header.get_source().into(), header.get_destination().into());
-    let protocol = header.get_next_level_protocol().0;
-    let identification = header.get_identification().into();
-    let more = header.get_flags() & 0b001 != 0;
-    if more || header.get_fragment_offset() != 0 {
+    let addresses = ([from_0, from_1, from_2, from_3].into(), [to_0, to_1, to_2, to_3].into());
+    let identification = u16::from_be_bytes([id_0, id_1]).into();
+    // Three flags, the last of which says that others follow, and thirteen bits in units of eight bytes.
+    let place = u16::from_be_bytes([place_0, place_1]);
+    let more = place & 0x2000 != 0;
+    if place & 0x3fff != 0 {
         if cut {
             return Err(Counter::FrameCut);
         }
@@ -90,8 +95,7 @@ fn ipv4(bytes: &[u8]) -> Result<Part<'_>, Counter> {
             addresses,
             id: identification,
             protocol,
-            // Thirteen bits, in units of eight bytes.
-            offset: header.get_fragment_offset() << 3,
+            offset: place << 3,
             more,
             payload,
         }));

@@ -2,7 +2,6 @@
 
 use std::net::{IpAddr, SocketAddr};
 
-use pnet::packet::tcp::TcpPacket;
 use pnet::packet::udp::UdpPacket;
 
 use crate::decode::network::Packet;
@@ -39,6 +38,8 @@ pub struct Segment<'a> {
     pub window: u16,
     /// Data.
     pub payload: &'a [u8],
+    /// Whether anybody can have written all of it, both ends and the numbers: it came in a tunnel that is not known.
+    pub forgeable: bool,
 }
 
 impl Segment<'_> {
@@ -59,6 +60,8 @@ pub struct Datagram<'a> {
     pub identification: u32,
     /// Data.
     pub payload: &'a [u8],
+    /// As that of a [`Segment`].
+    pub forgeable: bool,
 }
 
 /// Reads the transport of a whole IP packet, or what it carries inside at most `depth` tunnels.
@@ -71,9 +74,9 @@ pub fn decode<'a>(packet: &Packet<'a>, depth: u8) -> Result<Decoded<'a>, Counter
             if version != if packet.protocol == 4 { 4 } else { 6 } {
                 return Err(Counter::FrameMalformed);
             }
-            carried(Carried::Ip(packet.payload), depth)
+            carried(packet, Carried::Ip(packet.payload), depth)
         }
-        (47, _) => carried(tunnel::gre(packet.payload)?, depth),
+        (47, _) => carried(packet, tunnel::gre(packet.payload)?, depth),
         (1, IpAddr::V4(_)) | (58, IpAddr::V6(_)) => icmp::decode(packet),
         // Of the other version's ICMP nothing is said by any RFC.
         (1 | 58, _) => Ok(Decoded::only(Counter::FrameIcmp)),
@@ -81,20 +84,24 @@ pub fn decode<'a>(packet: &Packet<'a>, depth: u8) -> Result<Decoded<'a>, Counter
     }
 }
 
-/// What a tunnel carries. Beyond the last depth that is followed, it is a transport that is not read.
-fn carried(carried: Carried<'_>, depth: u8) -> Result<Decoded<'_>, Counter> {
+/// What a tunnel carries; of several the outermost names its sender. Beyond the last depth that is followed, it is a transport
+/// that is not read.
+fn carried<'a>(outer: &Packet<'_>, carried: Carried<'a>, depth: u8) -> Result<Decoded<'a>, Counter> {
     let depth = depth.checked_sub(1).ok_or(Counter::FrameOtherTransport)?;
-    match carried {
-        Carried::Ethernet(frame) => network::decode(link::ethernet(frame, depth)?, depth),
-        Carried::Ip(packet) => network::decode(packet, depth),
-    }
+    let inside = match carried {
+        Carried::Ethernet(frame) => network::decode(link::ethernet(frame, depth)?, depth)?,
+        Carried::Ip(packet) => network::decode(packet, depth)?,
+    };
+    Ok(Decoded { tunnel: Some(outer.addresses.0), ..inside })
 }
 
 // Checksums are not judged: with offload the sender's own frames are captured before they are filled in.
 fn tcp<'a>(packet: &Packet<'a>) -> Result<Decoded<'a>, Counter> {
-    let header = TcpPacket::new(packet.payload).ok_or(Counter::FrameCut)?;
-    let header_len = usize::from(header.get_data_offset()) * 4;
-    if header_len < TcpPacket::minimum_packet_size() {
+    let (header, _) = packet.payload.split_first_chunk::<20>().ok_or(Counter::FrameCut)?;
+    let [from_0, from_1, to_0, to_1, numbers @ .., offset, flags, window_0, window_1, _, _, _, _] = *header;
+    let [seq_0, seq_1, seq_2, seq_3, ack_0, ack_1, ack_2, ack_3] = numbers;
+    let header_len = usize::from(offset >> 4) * 4;
+    if header_len < header.len() {
         return Err(Counter::FrameMalformed);
     }
     let Some(payload) = packet.payload.get(header_len..) else {
@@ -103,14 +110,16 @@ fn tcp<'a>(packet: &Packet<'a>) -> Result<Decoded<'a>, Counter> {
     Ok(Decoded {
         outcome: Counter::FrameTcp,
         payload: Payload::Tcp(Segment {
-            source: SocketAddr::new(packet.addresses.0, header.get_source()),
-            destination: SocketAddr::new(packet.addresses.1, header.get_destination()),
-            sequence: header.get_sequence(),
-            acknowledgement: header.get_acknowledgement(),
-            flags: header.get_flags(),
-            window: header.get_window(),
+            source: SocketAddr::new(packet.addresses.0, u16::from_be_bytes([from_0, from_1])),
+            destination: SocketAddr::new(packet.addresses.1, u16::from_be_bytes([to_0, to_1])),
+            sequence: u32::from_be_bytes([seq_0, seq_1, seq_2, seq_3]),
+            acknowledgement: u32::from_be_bytes([ack_0, ack_1, ack_2, ack_3]),
+            flags,
+            window: u16::from_be_bytes([window_0, window_1]),
             payload,
+            forgeable: false,
         }),
+        tunnel: None,
     })
 }
 
@@ -120,7 +129,7 @@ fn udp<'a>(packet: &Packet<'a>, depth: u8) -> Result<Decoded<'a>, Counter> {
     // Anybody can send anything to this port: what holds no readable packet stays a datagram.
     if header.get_destination() == VXLAN_PORT
         && let Some(frame) = tunnel::vxlan(payload)
-        && let Ok(decoded) = carried(Carried::Ethernet(frame), depth)
+        && let Ok(decoded) = carried(packet, Carried::Ethernet(frame), depth)
     {
         return Ok(decoded);
     }
@@ -131,6 +140,8 @@ fn udp<'a>(packet: &Packet<'a>, depth: u8) -> Result<Decoded<'a>, Counter> {
             destination: SocketAddr::new(packet.addresses.1, header.get_destination()),
             identification: packet.identification,
             payload,
+            forgeable: false,
         }),
+        tunnel: None,
     })
 }

@@ -1,6 +1,6 @@
 //! What the operator excepted: findings at these places are counted apart, never as attempts.
 
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 
 use crate::config::detect::Exception;
 use crate::config::site::Site;
@@ -25,10 +25,22 @@ impl Exceptions {
         )
     }
 
+    /// Whether a message outside HTTP that rule `rule` calls an attack is excepted. It has neither path nor parameter.
+    pub fn excuse(&self, rule: &str, client: IpAddr, server: SocketAddr) -> bool {
+        self.0.iter().any(|(exception, site)| {
+            exception.path.is_none()
+                && exception.parameter.is_none()
+                && exception.rule.as_ref().is_none_or(|named| named == rule)
+                && exception.client.is_none_or(|network| network.0.contains(&client))
+                && site.as_ref().is_none_or(|site| site.has_endpoint(server.ip(), server.port()))
+        })
+    }
+
     /// Whether a finding is excepted: every key that an exception gives must match.
     pub fn cover(&self, found: &Found, request: &Request<'_>, server: SocketAddr) -> bool {
         self.0.iter().any(|(exception, site)| {
-            exception.rule.as_ref().is_none_or(|rule| **rule == *found.rule)
+            exception.client.is_none()
+                && exception.rule.as_ref().is_none_or(|rule| **rule == *found.rule)
                 && exception
                     .parameter
                     .as_ref()

@@ -16,7 +16,7 @@ pub mod split;
 pub mod value;
 pub mod views;
 
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -25,6 +25,7 @@ use sha2::{Digest, Sha256};
 
 use crate::config::Settings;
 use crate::config::detect::Detect;
+use crate::config::origin::Network;
 use crate::detect::clean::Clean;
 use crate::detect::exception::Exceptions;
 use crate::detect::fields::Fields;
@@ -39,13 +40,15 @@ use crate::protocol::request::Request;
 
 /// Folder of the operator's rule files; it need not exist.
 pub const RULES_FOLDER: &str = "/etc/gatewatch/rules";
+/// Field of the header that names a client's program.
+const AGENT: &[u8] = b"user-agent";
 /// Beginning and end of a long value that are judged, so that padding does not hide a payload.
 const VALUE_HEAD_BYTES: usize = 6 << 10;
 const VALUE_TAIL_BYTES: usize = 2 << 10;
 /// Least score of a suspicious request.
 const SUSPICIOUS: f32 = 0.60;
 /// Version of what is judged outside the rule files; part of the set's hash.
-const ENGINE_VERSION: &str = "engine 2";
+const ENGINE_VERSION: &str = "engine 3";
 /// Sets compiled so far, so that what one found clean is not taken for what another would find.
 static GENERATIONS: AtomicU64 = AtomicU64::new(1);
 
@@ -120,6 +123,10 @@ pub struct Detector {
     /// Header fields in which proxies of the operator's name clients. Noted with an attempt, never judged: they are here so
     /// that they change together with everything else that a worker goes by.
     naming_headers: Vec<Arc<str>>,
+    /// Senders of tunnels whose inside is believed; here for the same reason.
+    trusted_tunnels: Vec<Network>,
+    /// Proxies of the operator; here for the same reason.
+    proxies: Vec<Network>,
     /// Number of this set in this process.
     generation: u64,
 }
@@ -134,6 +141,8 @@ impl Detector {
             disabled: settings.detect.disable.clone(),
             exceptions: Exceptions::new(&settings.detect.exception, &settings.site),
             naming_headers: settings.origin.naming_headers().into_iter().map(Arc::from).collect(),
+            trusted_tunnels: settings.capture.trusted_tunnels.clone(),
+            proxies: settings.origin.proxies(),
             threshold: settings.detect.sensitivity.threshold(),
             generation: GENERATIONS.fetch_add(1, Ordering::Relaxed),
         };
@@ -151,6 +160,16 @@ impl Detector {
     /// Header fields to note with an attempt, in lower case.
     pub fn naming_headers(&self) -> &[Arc<str>] {
         &self.naming_headers
+    }
+
+    /// Whether what a tunnel of this sender carries is believed.
+    pub fn trusts_tunnel(&self, sender: IpAddr) -> bool {
+        self.trusted_tunnels.iter().any(|network| network.0.contains(&sender))
+    }
+
+    /// Whether it is a trusted proxy, behind which many clients stand.
+    pub fn is_proxy(&self, peer: IpAddr) -> bool {
+        self.proxies.iter().any(|network| network.0.contains(&peer))
     }
 
     /// Judges a request that was sent to `server`.
@@ -175,6 +194,7 @@ impl Detector {
             }
         });
         self.judge_form(request, &fields, found);
+        name_guess(request, found);
         if found.is_empty() {
             return Verdict::Clean;
         }
@@ -307,6 +327,17 @@ impl Detector {
     /// Hash of the whole set (rules, weights, engine): a change is a break in the series.
     pub fn set_hash(&self) -> &str {
         &self.set_hash
+    }
+}
+
+/// A request whose only fault is that its program is an attack tool, and that presents a credential, is a guess: the tool asks for
+/// the form as well, and only the guesses must count as guesses.
+fn name_guess(request: &Request<'_>, found: &mut [Found]) {
+    let by_agent = |found: &Found| found.class == Class::WebScan && found.is_at(ValueKind::Header, AGENT);
+    if !found.is_empty() && found.iter().all(by_agent) && login::credential(request).is_some() {
+        for finding in found {
+            finding.class = Class::AuthWeb;
+        }
     }
 }
 

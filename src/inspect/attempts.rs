@@ -13,12 +13,12 @@ use crate::model::attempt::{
     Transport, cut_text,
 };
 use crate::model::class::Class;
-use crate::model::contact::{Act, Contact, Login};
+use crate::model::contact::{Act, Contact, Login, NameHash};
 use crate::model::marks::{Mark, Marks};
 use crate::model::progress::Counter;
 use crate::model::surge::SurgeKind;
 use crate::model::time::Timestamp;
-use crate::protocol::found::{self, At, Oddity};
+use crate::protocol::found::{self, Answered, At, Oddity, Unmet};
 use crate::protocol::request::Request;
 use crate::protocol::{Reply, RequestMeta, Sink};
 use crate::stream::View;
@@ -26,8 +26,16 @@ use crate::stream::View;
 /// Attempts of one conversation whose reply is awaited; a client that pipelines more gets no outcome for the first.
 const AWAITED_PER_FLOW: usize = 64;
 
-/// Names of accounts are told apart by this hash alone, in every worker the same; its key is another at each start.
-pub static ACCOUNTS: LazyLock<ahash::RandomState> = LazyLock::new(ahash::RandomState::default);
+/// Names are told apart by this hash alone, in every worker the same; its key is another at each start.
+pub static NAMES: LazyLock<ahash::RandomState> = LazyLock::new(ahash::RandomState::default);
+
+/// The hash of an account's name, where there is one.
+pub fn account(name: &[u8]) -> Option<NameHash> {
+    if name.is_empty() { None } else { Some(NameHash::new(NAMES.hash_one(name))) }
+}
+
+/// Sets the identity of something unmet apart from that of a message at the same offset: no stream is as long.
+const UNMET: u64 = 1 << 63;
 
 /// A record that is not handed on yet.
 #[derive(Debug)]
@@ -141,11 +149,10 @@ impl Sink for Judge<'_> {
     }
 
     fn login(&mut self, at: &At, login: &found::Login<'_>) {
-        let account = login.account.filter(|name| !name.is_empty());
         let act = Act::Login(Login {
             class: login.class,
             accepted: login.accepted,
-            account: account.map(|name| ACCOUNTS.hash_one(name)),
+            account: login.account.and_then(account),
             inferred: login.inferred,
         });
         let contact = self.contact(at, act);
@@ -153,14 +160,32 @@ impl Sink for Judge<'_> {
     }
 
     fn oddity(&mut self, at: &At, oddity: &'static Oddity, excerpt: &[u8]) {
-        let verdict = self.path.detector.judge_oddity(at.app, oddity, excerpt);
-        self.service(at, verdict);
+        self.answered(at, oddity, excerpt, Answered::default());
+    }
+
+    fn answered(&mut self, at: &At, oddity: &'static Oddity, excerpt: &[u8], answered: Answered) {
+        let ends = (self.view.client, self.view.server);
+        let verdict = self.path.detector.judge_oddity(at.app, oddity, excerpt, ends);
+        self.service(at, verdict, answered);
+    }
+
+    fn unmet(&mut self, at: &At, unmet: Unmet<'_>) {
+        // Where one side alone is seen, nothing is known of what the server gave.
+        if self.view.one_sided || !self.view.grade.is_proven() {
+            return;
+        }
+        if let Some(unmet) = self.path.unmet(self.view.now, unmet, self.marks) {
+            let contact = self.contact(at, Act::Unmet(unmet));
+            // A message at the same place may be an attempt as well.
+            let id = identity(self.view, at.offset ^ UNMET);
+            self.hold(Held::Contact(Contact { id, ..contact }, 1), None);
+        }
     }
 
     fn text(&mut self, at: &At, field: &'static str, text: &[u8]) {
         let server = self.view.server;
         let verdict = self.path.detector.judge_text(at.app, (field, text), server, &mut self.path.scratch);
-        self.service(at, verdict);
+        self.service(at, verdict, Answered::default());
     }
 
     fn mark(&mut self, mark: Mark<'_>) {
@@ -189,7 +214,7 @@ impl Judge<'_> {
         let login = Login {
             class: Class::AuthWeb,
             accepted: false,
-            account: presented.account.as_ref().map(|name| ACCOUNTS.hash_one(name.as_slice())),
+            account: presented.account.as_deref().and_then(account),
             inferred: false,
         };
         let at = At { offset: meta.offset, time: meta.time, frames: meta.frames, app: "http" };
@@ -224,11 +249,12 @@ impl Judge<'_> {
             frames: at.frames.max(1),
             act,
             http: None,
+            marks: self.marks.clone(),
         }
     }
 
     /// A message outside HTTP. What is clean there is not counted: such messages are no requests.
-    fn service(&mut self, at: &At, verdict: Verdict) {
+    fn service(&mut self, at: &At, verdict: Verdict, answered: Answered) {
         let counter = match verdict {
             Verdict::Attack(judgement) => {
                 let meta = RequestMeta {
@@ -237,7 +263,8 @@ impl Judge<'_> {
                     frames: at.frames,
                     ..RequestMeta::default()
                 };
-                let attempt = self.attempt(&meta, at.app, judgement);
+                let mut attempt = self.attempt(&meta, at.app, judgement);
+                (attempt.outcome, attempt.inferred) = (answered.outcome, answered.inferred);
                 self.hold(Held::Attempt(attempt), None);
                 Counter::MessagesAttack
             }
@@ -293,11 +320,17 @@ impl Judge<'_> {
 /// SHA-256 cut to 64 bits: a collision among the attempts of two seconds is out of reach, and nobody can aim at one.
 fn identity(view: &View, offset: u64) -> AttemptId {
     let mut hash = endpoints(view.client, view.server, Transport::Tcp);
+    if view.forgeable {
+        hash.update(FORGEABLE);
+    }
     hash.update(view.initial.0.to_be_bytes());
     hash.update(view.initial.1.to_be_bytes());
     hash.update(offset.to_be_bytes());
     AttemptId(first_word(hash))
 }
+
+/// Part of the identity of what anybody can have written: a forged copy of an attempt must not count in its place.
+pub const FORGEABLE: &[u8] = b"forgeable";
 
 /// Number of a conversation, the same on every sensor that sees it.
 pub fn flow_id(view: &View) -> u64 {

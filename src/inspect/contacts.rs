@@ -8,28 +8,30 @@ use std::net::{IpAddr, SocketAddr};
 
 use sha2::Digest;
 
-use crate::decode::Payload;
 use crate::decode::icmp::{Icmp, Message, Unreachable};
-use crate::decode::transport::{Datagram, Segment, flag};
+use crate::decode::transport::{Segment, flag};
 use crate::handoff::Record;
+use crate::inspect::Path;
 use crate::inspect::attempts::{endpoints, first_word, flow_id, readable};
-use crate::inspect::datagrams::is_between_two;
 use crate::inspect::waitlist::Waitlist;
-use crate::inspect::{FlowState, Path};
 use crate::model::attempt::{AttemptId, Transport};
 use crate::model::contact::{Act, Contact, Touched};
 use crate::model::grade::Grade;
+use crate::model::marks::Marks;
 use crate::model::progress::Counter;
-use crate::model::surge::{Reflector, SurgeKind};
+use crate::model::surge::SurgeKind;
 use crate::model::time::Timestamp;
-use crate::protocol::datagram::is_answer;
 use crate::stream::View;
 use crate::stream::flow::{ANSWER_MICROS, Key};
 use crate::surge::Surges;
-use crate::surge::table::{Hit, Key as Counted};
 
-/// Pings whose reply is awaited, and bare acknowledgements that may be probes: what a scan of 400 a second has outstanding.
+/// Pings whose reply is awaited, and bare acknowledgements that may be probes, at most: what a scan of 400 a second has
+/// outstanding.
 const WAITING_MAX: usize = 4_096;
+/// Memory of a ping and a probe that wait, each in a map that may be half empty and in a queue; and of the pair of a probe.
+const WAITING_BYTES: usize = 2 * (size_of::<((IpAddr, IpAddr, u16), Ping)>() + size_of::<(Key, Probe)>())
+    + 2 * size_of::<((IpAddr, IpAddr), Lone)>()
+    + 2 * (size_of::<(Timestamp, (IpAddr, IpAddr, u16))>() + size_of::<(Timestamp, Key)>());
 /// Probes that open nothing, told by one worker in one second: they cost a sender one packet each.
 const STEALTH_MAX: u32 = 1_000;
 /// Ports of one host that one sender acknowledges out of the blue, unanswered, before this is called a scan. A client whose
@@ -47,7 +49,7 @@ pub struct Contacts {
     /// The second in which probes were told last, and how many.
     stealth: (i64, u32),
     /// Bytes on the wire of the frame in hand.
-    frame_bytes: u32,
+    pub frame_bytes: u32,
 }
 
 /// A ping.
@@ -79,12 +81,14 @@ struct Lone {
     ports: u64,
 }
 
-impl Default for Contacts {
-    fn default() -> Self {
+impl Contacts {
+    /// Uses up to so many bytes for floods, and up to so many for what waits.
+    pub fn new(floods_bytes: usize, waiting_bytes: usize) -> Self {
+        let waiting_max = (waiting_bytes / WAITING_BYTES).min(WAITING_MAX);
         Self {
-            surges: Surges::default(),
-            pings: Waitlist::new(WAITING_MAX),
-            probes: Waitlist::new(WAITING_MAX),
+            surges: Surges::new(floods_bytes),
+            pings: Waitlist::new(waiting_max),
+            probes: Waitlist::new(waiting_max),
             lone: HashMap::default(),
             stealth: (0, 0),
             frame_bytes: 0,
@@ -141,102 +145,6 @@ impl Path {
         }
     }
 
-    fn turn(&mut self, now: Timestamp) {
-        let now = self.by_clock(now);
-        let Self { contacts, outbox, counters, .. } = self;
-        contacts.surges.turn(now, |surge| {
-            if outbox.send(Record::Surge(surge)).is_err() {
-                counters.count(Counter::SurgeDrops);
-            }
-        });
-    }
-
-    /// Counts a frame before it goes its way.
-    pub fn meter(&mut self, now: Timestamp, payload: &Payload<'_>, bytes: u32) {
-        self.turn(now);
-        self.contacts.frame_bytes = bytes;
-        match payload {
-            Payload::Tcp(segment)
-                if segment.flags & (flag::SYN | flag::ACK | flag::FIN | flag::RST) == flag::SYN =>
-            {
-                self.hit(now, SurgeKind::Syn, (segment.source.ip(), segment.destination));
-            }
-            Payload::Udp(datagram) if is_between_two(datagram) => self.meter_datagram(now, datagram),
-            Payload::Icmp(icmp) if !icmp.destination.is_multicast() => {
-                self.hit(now, SurgeKind::Icmp, (icmp.source, SocketAddr::new(icmp.destination, 0)));
-                // Who asks gets replies. That the victim of a flood of requests answers them makes the requests no more honest.
-                if matches!(icmp.message, Message::EchoRequest(_)) {
-                    self.answered(now, SurgeKind::Icmp, icmp.source);
-                }
-            }
-            Payload::Fragment(fragment) => {
-                let (source, victim) = fragment.addresses;
-                self.hit(now, SurgeKind::Fragment, (source, SocketAddr::new(victim, 0)));
-            }
-            _ => {}
-        }
-    }
-
-    fn meter_datagram(&mut self, now: Timestamp, datagram: &Datagram<'_>) {
-        let (source, destination) = (datagram.source, datagram.destination);
-        self.hit(now, SurgeKind::Udp, (source.ip(), destination));
-        self.answered(now, SurgeKind::Udp, source.ip());
-        // Who sends datagrams to closed ports is told so, a message each: that is no flood upon it.
-        self.answered(now, SurgeKind::Icmp, source.ip());
-        if let Some(protocol) = Reflector::of_port(source.port())
-            && is_answer(source.port(), destination.port(), datagram.payload)
-        {
-            self.hit(now, SurgeKind::Reflect(protocol), (source.ip(), destination));
-        } else if let Some(protocol) = Reflector::of_port(destination.port()) {
-            self.answered(now, SurgeKind::Reflect(protocol), source.ip());
-        }
-    }
-
-    fn hit(&mut self, now: Timestamp, kind: SurgeKind, (peer, victim): (IpAddr, SocketAddr)) {
-        let hit = Hit { peer, port: victim.port(), bytes: self.contacts.frame_bytes };
-        let now = self.by_clock(now);
-        self.contacts.surges.packet(now, Counted { address: victim.ip(), kind }, hit);
-    }
-
-    fn answered(&mut self, now: Timestamp, kind: SurgeKind, victim: IpAddr) {
-        let bytes = self.contacts.frame_bytes;
-        let now = self.by_clock(now);
-        self.contacts.surges.answered(now, Counted { address: victim, kind }, bytes);
-    }
-
-    /// Counts an act of a client whose address a handshake proves: a connection, a request, a hello.
-    pub fn requested(&mut self, view: &View, kind: SurgeKind) {
-        if view.grade.is_proven() {
-            let now = self.by_clock(view.now);
-            self.contacts.surges.request(now, kind, view.client.ip(), view.server);
-        }
-    }
-
-    /// Notes that a client holds its conversation open (`slow_*`), once, until [`Path::goes_on`].
-    pub fn holds(&mut self, view: &View, state: &mut FlowState, kind: SurgeKind) {
-        if state.held_by.is_none() && view.grade.is_proven() {
-            state.held_by = Some(kind);
-            let now = self.by_clock(view.now);
-            self.contacts.surges.hold(now, kind, view.client.ip(), view.server);
-        }
-    }
-
-    /// Notes that it lets it go on, or that it has ended.
-    pub fn goes_on(&mut self, view: &View, state: &mut FlowState) {
-        if let Some(kind) = state.held_by.take() {
-            self.contacts.surges.release(kind, view.client.ip());
-        }
-    }
-
-    /// Whether a contact is part of a flood that is told by surges. Counted.
-    pub fn is_in_flood(&mut self, time: Timestamp, victim: IpAddr, kind: SurgeKind) -> bool {
-        let flooded = self.contacts.surges.is_flooded(self.by_clock(time), victim, kind);
-        if flooded {
-            self.counters.count(Counter::ContactsInFloods);
-        }
-        flooded
-    }
-
     /// What became of a SYN.
     pub fn opened(&mut self, view: &View, how: Touched) {
         if how == Touched::Answered && view.grade.is_proven() {
@@ -282,6 +190,7 @@ impl Path {
             frames: act.frames,
             act: Act::Touched(how),
             http: None,
+            marks: Marks::default(),
         };
         self.send(Record::Contact(contact), Counter::ContactDrops);
     }
@@ -293,7 +202,7 @@ impl Path {
             (false, _, true) => SurgeKind::Rst,
             _ => SurgeKind::Ack,
         };
-        self.hit(now, kind, (segment.source.ip(), segment.destination));
+        self.hit(now, kind, (segment.source, segment.destination));
         if is_never_honest(segment) {
             let act = Touch {
                 time: now,

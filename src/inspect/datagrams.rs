@@ -8,17 +8,18 @@ use crate::decode::transport::Datagram;
 use crate::detect::Verdict;
 use crate::handoff::Record;
 use crate::inspect::Path;
-use crate::inspect::attempts::{ACCOUNTS, Held, endpoints, first_word, readable};
+use crate::inspect::attempts::{FORGEABLE, Held, account, endpoints, first_word, readable};
 use crate::model::attempt::{Attempt, AttemptId, Judgement, Outcome, Transport};
+use crate::model::class::Class;
 use crate::model::contact::{Act, Contact, Login, Touched};
 use crate::model::grade::Grade;
 use crate::model::marks::{Mark, Marks};
 use crate::model::progress::Counter;
 use crate::model::stream::Side;
-use crate::model::surge::SurgeKind;
+use crate::model::surge::{Reflector, SurgeKind};
 use crate::model::time::Timestamp;
 use crate::protocol::datagram::{self, DatagramRow, Message, PROVEN};
-use crate::protocol::found::{self, At, Oddity};
+use crate::protocol::found::{self, Answered, At, Oddity, Unmet};
 use crate::protocol::request::Request;
 use crate::protocol::{Reply, RequestMeta, Sink, UNKNOWN};
 use crate::stream::datagrams::{Exchange, Listener};
@@ -191,11 +192,10 @@ impl Sink for DatagramJudge<'_> {
     }
 
     fn login(&mut self, at: &At, login: &found::Login<'_>) {
-        let account = login.account.filter(|name| !name.is_empty());
         let act = Act::Login(Login {
             class: login.class,
             accepted: login.accepted,
-            account: account.map(|name| ACCOUNTS.hash_one(name)),
+            account: login.account.and_then(account),
             inferred: login.inferred,
         });
         let contact = self.contact(at, act);
@@ -203,14 +203,36 @@ impl Sink for DatagramJudge<'_> {
     }
 
     fn oddity(&mut self, at: &At, oddity: &'static Oddity, excerpt: &[u8]) {
-        let verdict = self.path.detector.judge_oddity(at.app, oddity, excerpt);
-        self.judged(at, verdict);
+        if oddity.class == Class::ScanService
+            && let Some(protocol) = Reflector::of_port(self.exchange.server.port())
+            && self.path.asked_to_reflect(self.exchange, protocol)
+        {
+            return;
+        }
+        self.answered(at, oddity, excerpt, Answered::default());
+    }
+
+    fn answered(&mut self, at: &At, oddity: &'static Oddity, excerpt: &[u8], answered: Answered) {
+        let ends = (self.exchange.client, self.exchange.server);
+        let verdict = self.path.detector.judge_oddity(at.app, oddity, excerpt, ends);
+        self.judged(at, verdict, answered);
+    }
+
+    fn unmet(&mut self, at: &At, unmet: Unmet<'_>) {
+        // An answer to a question that was not seen may be to one that was never asked.
+        if self.exchange.asked.datagrams == 0 {
+            return;
+        }
+        if let Some(unmet) = self.path.unmet(self.exchange.now, unmet, &self.marks) {
+            let contact = self.contact(at, Act::Unmet(unmet));
+            self.held.push(Held::Contact(contact, 1));
+        }
     }
 
     fn text(&mut self, at: &At, field: &'static str, text: &[u8]) {
         let Path { detector, scratch, .. } = &mut *self.path;
         let verdict = detector.judge_text(at.app, (field, text), self.exchange.server, scratch);
-        self.judged(at, verdict);
+        self.judged(at, verdict, Answered::default());
     }
 
     fn mark(&mut self, mark: Mark<'_>) {
@@ -223,10 +245,11 @@ impl<'a> DatagramJudge<'a> {
         Self { path, exchange, heard, held: Vec::new(), marks: Marks::default() }
     }
 
-    fn judged(&mut self, at: &At, verdict: Verdict) {
+    fn judged(&mut self, at: &At, verdict: Verdict, answered: Answered) {
         let counter = match verdict {
             Verdict::Attack(judgement) => {
-                let attempt = self.attempt(at, judgement);
+                let mut attempt = self.attempt(at, judgement);
+                (attempt.outcome, attempt.inferred) = (answered.outcome, answered.inferred);
                 self.held.push(Held::Attempt(attempt));
                 Counter::MessagesAttack
             }
@@ -265,6 +288,7 @@ impl<'a> DatagramJudge<'a> {
         let id = match act {
             Act::Touched(_) => self.identity(b"contact", first, 0),
             Act::Login(_) => self.identity(b"login", last.0, repeats),
+            Act::Unmet(_) => self.identity(b"unmet", last.0, repeats),
         };
         Contact {
             id,
@@ -278,12 +302,16 @@ impl<'a> DatagramJudge<'a> {
             frames: at.frames.max(1),
             act,
             http: None,
+            marks: Marks::default(),
         }
     }
 
     /// Identity (contract §3): the 5-tuple, the packet's identification, what its payload is.
     fn identity(&self, what: &[u8], content: Content, repeats: u32) -> AttemptId {
         let mut hash = endpoints(self.exchange.client, self.exchange.server, Transport::Udp);
+        if self.exchange.forgeable {
+            hash.update(FORGEABLE);
+        }
         hash.update(content.identification.to_be_bytes());
         hash.update(content.fingerprint.to_be_bytes());
         hash.update(repeats.to_be_bytes());
@@ -297,17 +325,18 @@ impl<'a> DatagramJudge<'a> {
 
     /// Hands on what the datagram told, with what its conversation proves by now.
     fn hand_on(self) {
-        let Self { path, heard, held, marks, .. } = self;
+        let Self { path, exchange, heard, held, marks } = self;
+        let grade = if exchange.forgeable { Grade::E0 } else { heard.grade() };
         for record in held {
             match record {
                 Held::Attempt(mut attempt) => {
-                    (attempt.grade, attempt.marks) = (heard.grade(), marks.clone());
+                    (attempt.grade, attempt.marks) = (grade, marks.clone());
                     path.send(Record::Attempt(attempt), Counter::ChannelDrops);
                 }
                 // Requests present credentials over TCP alone.
                 Held::Credential(_) => {}
                 Held::Contact(contact, _) => {
-                    let contact = Contact { grade: heard.grade(), ..contact };
+                    let contact = Contact { grade, marks: marks.clone(), ..contact };
                     path.send(Record::Contact(contact), Counter::ContactDrops);
                 }
             }
@@ -326,7 +355,8 @@ mod tests {
     use crate::config::Settings;
     use crate::detect::Detector;
     use crate::handoff::{Outbox, Parcel, WhenFull, channel};
-    use crate::inspect::{DetectorCell, Inspector, limits};
+    use crate::inspect::detector_cell::DetectorCell;
+    use crate::inspect::{Inspector, limits};
     use crate::model::class::Class;
     use crate::model::frame::{Frame, Link};
     use crate::model::progress::Counters;
@@ -473,6 +503,27 @@ mod tests {
         assert!(attempts[0].opens_session && !attempts[1].opens_session);
         assert_eq!(contacts[0].app_proto, Some("ntp"));
         assert_eq!(counters.value(Counter::DatagramsRepeated), 3);
+    }
+
+    #[test]
+    fn forged_queries_are_attempts_until_they_are_a_flood() {
+        let any = |number: u16| {
+            let id = number.to_be_bytes();
+            [&id[..], b"\x01\0\0\x01\0\0\0\0\0\0\0\0\xff\0\x01"].concat()
+        };
+        for (queries, attempts_told) in [(90_u16, 90), (2_400, 99)] {
+            let mut run = Run::new();
+            for number in 0..queries {
+                run.send(3_333, CLIENT, "203.0.113.10:53", &any(number));
+            }
+            let (attempts, _, counters) = run.ended();
+            assert_eq!(attempts.len(), attempts_told);
+            assert!(attempts.iter().all(|attempt| attempt.judgement.class == Class::ScanService));
+            let told_as_a_surge = counters.value(Counter::ContactsInFloods);
+            // The first contact is part of the flood as well.
+            let contacts = u64::from(queries > 100);
+            assert_eq!(attempts_told as u64 + told_as_a_surge, u64::from(queries) + contacts);
+        }
     }
 
     #[test]

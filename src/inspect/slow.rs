@@ -13,7 +13,7 @@ use crate::stream::{FlowRef, View};
 const PATIENCE_MICROS: i64 = 10 * MICROS_PER_SEC;
 /// Less than so many bytes a second is slow: an old modem sent fifty times as much.
 const RATE_MIN: i64 = 100;
-/// Unfinished requests that are watched at once; at 24 bytes each 1.5 MB. Others are not called slow.
+/// Unfinished requests that are watched at once, however much memory there is: 1.5 MB. Others are not called slow.
 const WATCHED_MAX: usize = 65_536;
 
 /// A request that is under way.
@@ -23,8 +23,35 @@ pub struct Begun {
     bytes: u64,
 }
 
-/// When which conversation is looked at.
-pub type Watch = VecDeque<(Timestamp, FlowRef)>;
+/// When which conversation is looked at, earliest first.
+pub struct Watch {
+    queue: VecDeque<(Timestamp, FlowRef)>,
+    queue_max: usize,
+}
+
+impl Watch {
+    /// Uses up to `memory_bytes`. The queue doubles when it is full.
+    pub fn new(memory_bytes: usize) -> Self {
+        let queue_max = memory_bytes / 2 / size_of::<(Timestamp, FlowRef)>();
+        Self { queue: VecDeque::new(), queue_max: queue_max.min(WATCHED_MAX) }
+    }
+
+    fn push(&mut self, due: Timestamp, flow: FlowRef) {
+        if self.queue.len() < self.queue_max {
+            self.queue.push_back((due, flow));
+        }
+    }
+
+    /// Whether one is to be looked at.
+    pub fn is_due(&self, now: Timestamp) -> bool {
+        self.queue.front().is_some_and(|(due, _)| *due <= now)
+    }
+
+    /// Takes one that is to be looked at.
+    pub fn take(&mut self, now: Timestamp) -> Option<FlowRef> {
+        self.is_due(now).then(|| self.queue.pop_front()).flatten().map(|(_, flow)| flow)
+    }
+}
 
 impl Path {
     /// Follows whether the client's request is finished, after so many bytes of it.
@@ -44,9 +71,7 @@ impl Path {
     }
 
     fn watch(&mut self, view: &View) {
-        if self.slow.len() < WATCHED_MAX {
-            self.slow.push_back((view.now.plus_micros(PATIENCE_MICROS), view.flow));
-        }
+        self.slow.push(view.now.plus_micros(PATIENCE_MICROS), view.flow);
     }
 
     /// Looks at a conversation whose request was unfinished a while ago.

@@ -1,7 +1,8 @@
 use super::*;
 use crate::config::Settings;
 use crate::handoff::{WhenFull, channel};
-use crate::model::contact::Act;
+use crate::model::contact::{Act, NameHash};
+use crate::model::grade::Grade;
 use crate::model::surge::SurgeKind;
 use crate::testing::{Script, raw};
 
@@ -29,7 +30,7 @@ fn records_of<'p>(packets: impl Iterator<Item = (i64, &'p [u8])>) -> Vec<Record>
 }
 
 /// Fate, account hash, host and grade of every login.
-fn logins(packets: &[Vec<u8>]) -> Vec<(bool, Option<u64>, Option<String>, Grade)> {
+fn logins(packets: &[Vec<u8>]) -> Vec<(bool, Option<NameHash>, Option<String>, Grade)> {
     records(packets)
         .into_iter()
         .filter_map(|record| match record {
@@ -175,4 +176,13 @@ fn requests_that_are_begun_and_hardly_go_on_are_held_open() {
 fn an_upload_that_goes_on_is_not_slow() {
     let uploads = slow_clients(b"POST /f HTTP/1.1\r\nHost: a\r\nContent-Length: 900000\r\n\r\n", 1_400);
     assert_eq!(slow_seconds(&uploads, SurgeKind::SlowBody), []);
+}
+
+#[test]
+fn a_conversation_takes_no_more_memory_than_is_counted_for_it() {
+    // In a box with two words of the allocator, a pointer to it, a place among the free ones, and 9 bytes of an index that may be
+    // half empty.
+    let taken = size_of::<crate::stream::flow::Flow<FlowState>>() + 16 + 8 + 4 + 2 * 9;
+    assert!(taken <= FLOW_BYTES, "{taken}");
+    assert!(taken + 32 > FLOW_BYTES, "{taken}: more conversations would fit");
 }

@@ -2,10 +2,12 @@
 //! and the count of one second of a flood. Owned and bounded, like [`crate::model::attempt::Attempt`].
 
 use std::net::{IpAddr, SocketAddr};
+use std::num::NonZeroU32;
 
 use crate::model::attempt::{AttemptId, HttpFields, Transport};
 use crate::model::class::Class;
 use crate::model::grade::Grade;
+use crate::model::marks::Marks;
 use crate::model::surge::SurgeKind;
 use crate::model::time::Timestamp;
 
@@ -34,6 +36,8 @@ pub struct Contact {
     pub act: Act,
     /// The request that presented a credential, where it was one of HTTP: who is behind a proxy and which site was meant.
     pub http: Option<Box<HttpFields>>,
+    /// Marks of its client, as far as the conversation had shown them; none of a first contact.
+    pub marks: Marks,
 }
 
 /// What a contact was, and what became of it.
@@ -43,6 +47,8 @@ pub enum Act {
     Touched(Touched),
     /// A credential was presented.
     Login(Login),
+    /// Something was asked for and not given.
+    Unmet(Unmet),
 }
 
 /// The answer to a first contact. Negative answers are what scans are judged by.
@@ -68,9 +74,54 @@ pub struct Login {
     /// Whether the server accepted it.
     pub accepted: bool,
     /// Keyed hash of the account name, where it was seen in clear; the name itself is not kept.
-    pub account: Option<u64>,
+    pub account: Option<NameHash>,
     /// Whether this was inferred from lengths and times, not read from a reply.
     pub inferred: bool,
+}
+
+/// Keyed hash of a name, by which it is told from others. In two halves: an act stands in every record that crosses the channel,
+/// and a whole word would be aligned as one.
+#[derive(Clone, Copy, Debug, Eq, Hash, Ord, PartialEq, PartialOrd)]
+pub struct NameHash(NonZeroU32, u32);
+
+impl NameHash {
+    /// Of a hash.
+    pub fn new(hash: u64) -> Self {
+        let high = NonZeroU32::new((hash >> 32) as u32).unwrap_or(NonZeroU32::MIN);
+        Self(high, hash as u32)
+    }
+
+    /// As a number.
+    pub fn number(self) -> u64 {
+        u64::from(self.0.get()) << 32 | u64::from(self.1)
+    }
+}
+
+/// Something that was asked for and not given: many different ones are what enumeration and probing consist of.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub struct Unmet {
+    /// What kind of thing.
+    pub topic: Topic,
+    /// Keyed hash of the name that was asked for and is not there, where one was.
+    pub name: Option<NameHash>,
+    /// Keyed hash of the form of the question, where forms differ: of a handshake the JA4.
+    pub form: u32,
+}
+
+/// What is asked for.
+#[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
+pub enum Topic {
+    /// A name of a zone, which the zone's own server says does not exist.
+    DnsName,
+    /// A TLS handshake, which was begun and not completed.
+    TlsHandshake,
+}
+
+impl Topic {
+    /// Whether it is judged by lengths and ends of what is encrypted, not read from an answer.
+    pub const fn is_inferred(self) -> bool {
+        matches!(self, Self::TlsHandshake)
+    }
 }
 
 /// One second of a flood upon one victim, sent instead of contacts so that forged sources fill no table.

@@ -1,6 +1,8 @@
 //! Marks that a client's program leaves in a conversation: fingerprints of its hello messages, what it says of itself, whom it asks
 //! for. They tell campaigns apart; none is a proof of anything.
 
+use std::sync::Arc;
+
 use crate::model::attempt::cut_text;
 
 /// Bytes kept of a mark: a JA4 has 36, a host name rarely more than 60.
@@ -52,18 +54,18 @@ pub fn hex(digest: &[u8]) -> String {
     digits.filter_map(|digit| char::from_digit(digit.into(), 16)).collect()
 }
 
-/// The marks of one conversation: the first of each kind. Costs a word until there is one.
+/// The marks of one conversation: the first of each kind. Costs a word until there is one, and a copy a count: every record of
+/// the conversation carries them.
 #[derive(Clone, Debug, Default, Eq, PartialEq)]
-pub struct Marks(Option<Box<[Option<Box<str>>; MarkKind::ALL.len()]>>);
+pub struct Marks(Option<Arc<[Option<Box<str>>; MarkKind::ALL.len()]>>);
 
 impl Marks {
     /// Notes a mark, unless one of its kind is known.
     pub fn note(&mut self, mark: Mark<'_>) {
-        let kept = self.0.get_or_insert_default();
-        if let Some(place) = kept.get_mut(mark.kind as usize)
-            && place.is_none()
-            && !mark.value.is_empty()
-        {
+        if mark.value.is_empty() || self.of(mark.kind).is_some() {
+            return;
+        }
+        if let Some(place) = Arc::make_mut(self.0.get_or_insert_default()).get_mut(mark.kind as usize) {
             *place = Some(cut_text(mark.value, VALUE_MAX_BYTES));
         }
     }

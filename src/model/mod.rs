@@ -9,6 +9,7 @@ pub mod contact;
 pub mod frame;
 pub mod grade;
 pub mod marks;
+pub mod memory;
 pub mod origin;
 pub mod period;
 pub mod place;

@@ -37,9 +37,11 @@ macro_rules! reflectors {
                 }
             }
 
-            const fn kinds(self) -> (&'static str, &'static str) {
+            const fn kinds(self) -> [&'static str; 3] {
                 match self {
-                    $(Self::$variant => (concat!("reflect_", $name), concat!("reflector_", $name)),)*
+                    $(Self::$variant => {
+                        [concat!("reflect_", $name), concat!("reflector_", $name), concat!("asked_", $name)]
+                    })*
                 }
             }
         }
@@ -48,6 +50,7 @@ macro_rules! reflectors {
 
 reflectors! {
     Ard "ard" 3283 "Apple Remote Desktop"
+    Bacnet "bacnet" 47808 "BACnet/IP"
     Chargen "chargen" 19 "character generator (RFC 864)"
     Cldap "cldap" 389 "LDAP over UDP"
     Coap "coap" 5683 "CoAP (RFC 7252)"
@@ -76,16 +79,22 @@ reflectors! {
 pub enum SurgeKind {
     /// TCP segments that belong to no conversation and open none: bare ACK, FIN, NULL, XMAS.
     Ack,
+    /// Queries as they are forged to make a server watched here reflect.
+    Asked(Reflector),
     /// TCP connections that one source completed.
     Connect,
     /// Fragments of IP datagrams.
     Fragment,
     /// HTTP requests of one source.
     Http,
+    /// HTTP requests of all sources to one server; those of sources that come and go speak for honest traffic.
+    HttpSite,
     /// ICMP messages.
     Icmp,
     /// Answers of reflectors to queries that the victim did not send.
     Reflect(Reflector),
+    /// The same from a port that is on no list: large, of many sources.
+    ReflectUnknown,
     /// Answers of a server watched here, to queries that were forged in somebody else's name: many times what was asked.
     Reflector(Reflector),
     /// RST segments that belong to no conversation.
@@ -94,6 +103,8 @@ pub enum SurgeKind {
     SlowBody,
     /// Conversations of one source that hold a request head unfinished.
     SlowHeader,
+    /// Conversations of one network (IPv4 /24, IPv6 /48) that are held open in any of these ways.
+    SlowNetwork,
     /// Conversations of one source that do not let the server send (a receive window of zero).
     SlowRead,
     /// SYN segments.
@@ -111,15 +122,28 @@ impl SurgeKind {
     pub const fn name(self) -> &'static str {
         match self {
             Self::Ack => "ack",
+            Self::Asked(protocol) => {
+                let [_, _, asked] = protocol.kinds();
+                asked
+            }
             Self::Connect => "connect",
             Self::Fragment => "fragment",
             Self::Http => "http",
+            Self::HttpSite => "http_site",
             Self::Icmp => "icmp",
-            Self::Reflect(protocol) => protocol.kinds().0,
-            Self::Reflector(protocol) => protocol.kinds().1,
+            Self::Reflect(protocol) => {
+                let [reflect, ..] = protocol.kinds();
+                reflect
+            }
+            Self::ReflectUnknown => "reflect_unknown",
+            Self::Reflector(protocol) => {
+                let [_, reflector, _] = protocol.kinds();
+                reflector
+            }
             Self::Rst => "rst",
             Self::SlowBody => "slow_body",
             Self::SlowHeader => "slow_header",
+            Self::SlowNetwork => "slow_network",
             Self::SlowRead => "slow_read",
             Self::Syn => "syn",
             Self::SynAck => "syn_ack",
@@ -132,10 +156,17 @@ impl SurgeKind {
     pub const fn class(self) -> Class {
         match self {
             Self::Ack | Self::Fragment | Self::Icmp | Self::Rst | Self::Syn | Self::Udp => Class::DosVolume,
-            Self::Reflect(_) | Self::Reflector(_) | Self::SynAck => Class::DosReflect,
-            Self::Connect | Self::Http | Self::SlowBody | Self::SlowHeader | Self::SlowRead | Self::Tls => {
-                Class::DosApp
+            Self::Asked(_) | Self::Reflect(_) | Self::ReflectUnknown | Self::Reflector(_) | Self::SynAck => {
+                Class::DosReflect
             }
+            Self::Connect
+            | Self::Http
+            | Self::HttpSite
+            | Self::SlowBody
+            | Self::SlowHeader
+            | Self::SlowNetwork
+            | Self::SlowRead
+            | Self::Tls => Class::DosApp,
         }
     }
 
@@ -143,14 +174,24 @@ impl SurgeKind {
     pub const fn transport(self) -> Transport {
         match self {
             Self::Icmp => Transport::Icmp,
-            Self::Fragment | Self::Reflect(_) | Self::Reflector(_) | Self::Udp => Transport::Udp,
+            Self::Asked(_)
+            | Self::Fragment
+            | Self::Reflect(_)
+            | Self::ReflectUnknown
+            | Self::Reflector(_)
+            | Self::Udp => Transport::Udp,
             _ => Transport::Tcp,
         }
     }
 
+    /// Whether it is judged by how encrypted conversations begin, not by what is read in them.
+    pub const fn is_inferred(self) -> bool {
+        matches!(self, Self::Tls)
+    }
+
     /// Whether it counts conversations that are held open, not packets that came.
     pub const fn is_held(self) -> bool {
-        matches!(self, Self::SlowBody | Self::SlowHeader | Self::SlowRead)
+        matches!(self, Self::SlowBody | Self::SlowHeader | Self::SlowNetwork | Self::SlowRead)
     }
 }
 

@@ -50,7 +50,7 @@ pub const DATAGRAMS: &[DatagramRow] = &[
     ntp::ROW,
     dns::DATAGRAM_ROW,
     ssdp::ROW,
-    memcached::ROW,
+    memcached::DATAGRAM_ROW,
     snmp::ROW,
     cldap::ROW,
     chargen::CHARGEN_ROW,

@@ -1,5 +1,6 @@
 //! What parsers find besides requests: credentials and their fate, forms that only an attacker sends.
 
+use crate::model::attempt::Outcome;
 use crate::model::class::Class;
 use crate::model::stream::Chunk;
 use crate::model::time::Timestamp;
@@ -42,6 +43,27 @@ pub struct Login<'a> {
     pub accepted: bool,
     /// Whether this was inferred from lengths or shapes, not read from a reply.
     pub inferred: bool,
+}
+
+/// What the server's answer says of a message.
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
+pub struct Answered {
+    /// What became of it.
+    pub outcome: Outcome,
+    /// Whether the message was inferred from lengths, not read.
+    pub inferred: bool,
+}
+
+/// Something that a client asked for and did not get: nothing by itself, an attack where one source asks for many.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum Unmet<'a> {
+    /// A TLS handshake that was begun and not completed. What it asked for is in the conversation's marks.
+    Handshake {
+        /// Whether the server took the hello up.
+        taken_up: bool,
+    },
+    /// A name that does not exist, in small letters.
+    Name(&'a [u8]),
 }
 
 /// A form of message that no honest client sends: the message is an attempt of its class. Declared beside the parser that

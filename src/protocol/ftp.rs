@@ -193,13 +193,13 @@ fn climbs(path: &[u8]) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::protocol::script::{C, Heard, S, any_acts, play, play_all_ways, survives};
+    use crate::protocol::played::{C, Heard, S, any_acts, survives, talk, talk_all_ways};
 
     const HELLO: (Side, &[u8]) = (S, b"220 (vsFTPd 3.0.3)\r\n");
 
     #[test]
     fn each_refused_password_is_one_refused_login() {
-        let heard = play_all_ways(&[
+        let heard = talk_all_ways(&[
             HELLO,
             (C, b"USER admin\r\n"),
             (S, b"331 Please specify the password.\r\n"),
@@ -227,7 +227,7 @@ mod tests {
 
     #[test]
     fn pipelined_commands_get_their_own_replies() {
-        let heard = play_all_ways(&[
+        let heard = talk_all_ways(&[
             (S, b"220-several\r\n220 FTP lines\r\n"),
             (C, b"USER a\r\nPASS 1\r\nSYST\r\nUSER b\r\nPASS 2\r\n"),
             (S, b"331 a\r\n530 no\r\n215 UNIX\r\n331 b\r\n230 yes\r\n"),
@@ -237,7 +237,7 @@ mod tests {
 
     #[test]
     fn what_presents_no_credential_is_no_login() {
-        let heard = play_all_ways(&[
+        let heard = talk_all_ways(&[
             HELLO,
             (C, b"LIST\r\n"),
             (S, b"530 Please login with USER and PASS.\r\n"),
@@ -251,14 +251,14 @@ mod tests {
 
     #[test]
     fn after_auth_tls_the_conversation_is_recognised_anew() {
-        let heard = play_all_ways(&[
+        let heard = talk_all_ways(&[
             HELLO,
             (C, b"AUTH TLS\r\n"),
             (S, b"234 Proceed.\r\n"),
             (C, b"\x16\x03\x01\x02\x00\x01"),
         ]);
         assert_eq!((heard.app, heard.logins.len()), (Some("tls"), 0));
-        let refused = play(&[HELLO, (C, b"AUTH TLS\r\n"), (S, b"530 no\r\n"), (C, b"USER a\r\n")], 21, 99);
+        let refused = talk(&[HELLO, (C, b"AUTH TLS\r\n"), (S, b"530 no\r\n"), (C, b"USER a\r\n")], 21, 99);
         assert_eq!(refused.app, Some("ftp"));
     }
 
@@ -267,9 +267,9 @@ mod tests {
         for (client, app) in
             [(&b"USER a\r\n"[..], Some("ftp")), (b"AUTH TLS\r\n", Some("ftp")), (b"EHLO a\r\n", Some("smtp"))]
         {
-            assert_eq!(play_all_ways(&[(S, b"220 ready\r\n"), (C, client)]).app, app);
+            assert_eq!(talk_all_ways(&[(S, b"220 ready\r\n"), (C, client)]).app, app);
         }
-        let midstream = play_all_ways(&[
+        let midstream = talk_all_ways(&[
             (C, b"USER a\r\n"),
             (S, b"331 go on\r\n"),
             (C, b"PASS b\r\n"),
@@ -280,7 +280,7 @@ mod tests {
 
     #[test]
     fn exploits_are_told_apart_from_honest_names_and_paths() {
-        let heard = play_all_ways(&[
+        let heard = talk_all_ways(&[
             HELLO,
             (C, b"USER x:)\r\nCWD ../../..\r\nRETR ../../../../etc/passwd\r\nRETR ..a/..b/..c/..d\r\n"),
         ]);

@@ -319,7 +319,7 @@ fn next_word(text: &[u8]) -> Option<(&[u8], &[u8])> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::protocol::script::{C, S, any_acts, play_all_ways, survives};
+    use crate::protocol::played::{C, S, any_acts, survives, talk_all_ways};
 
     const HELLO: (Side, &[u8]) = (S, b"* OK [CAPABILITY IMAP4rev1] Dovecot ready.\r\n");
 
@@ -329,7 +329,7 @@ mod tests {
 
     #[test]
     fn each_refused_login_is_one_however_its_words_are_written() {
-        let heard = play_all_ways(&[
+        let heard = talk_all_ways(&[
             HELLO,
             (C, b"1 LOGIN alice hunter1\r\n"),
             (S, b"1 NO [AUTHENTICATIONFAILED] Authentication failed.\r\n"),
@@ -352,7 +352,7 @@ mod tests {
 
     #[test]
     fn exchanges_are_followed_and_those_given_up_are_none() {
-        let heard = play_all_ways(&[
+        let heard = talk_all_ways(&[
             HELLO,
             (C, b"a AUTHENTICATE PLAIN AGFsaWNlAHNlY3JldA==\r\n"),
             (S, b"a NO failed\r\n"),
@@ -376,12 +376,12 @@ mod tests {
     fn many_guesses_in_one_segment_are_as_many_logins() {
         let guesses: Vec<u8> = (0..20).flat_map(|n| format!("x{n} LOGIN a b{n}\r\n").into_bytes()).collect();
         let refusals: Vec<u8> = (0..20).flat_map(|n| format!("x{n} NO\r\n").into_bytes()).collect();
-        assert_eq!(play_all_ways(&[HELLO, (C, &guesses), (S, &refusals)]).fates(), (20, 0));
+        assert_eq!(talk_all_ways(&[HELLO, (C, &guesses), (S, &refusals)]).fates(), (20, 0));
     }
 
     #[test]
     fn the_text_of_a_mail_is_neither_command_nor_reply() {
-        let heard = play_all_ways(&[
+        let heard = talk_all_ways(&[
             HELLO,
             (C, b"1 LOGIN a b\r\n"),
             (S, b"1 OK\r\n"),
@@ -394,7 +394,7 @@ mod tests {
 
     #[test]
     fn after_starttls_the_conversation_is_recognised_anew() {
-        let heard = play_all_ways(&[
+        let heard = talk_all_ways(&[
             HELLO,
             (C, b". STARTTLS\r\n"),
             (S, b". OK Begin\r\n"),

@@ -29,8 +29,6 @@ pub mod rdp;
 pub mod redis;
 pub mod request;
 pub mod sasl;
-#[cfg(test)]
-pub mod script;
 pub mod sip;
 pub mod smb;
 pub mod smtp;
@@ -47,7 +45,7 @@ use crate::model::marks::Mark;
 use crate::model::progress::{Counter, Reading};
 use crate::model::stream::{Chunk, Side};
 use crate::model::time::Timestamp;
-use crate::protocol::found::{At, Login, Oddity};
+use crate::protocol::found::{Answered, At, Login, Oddity, Unmet};
 use crate::protocol::proxy::{Named, Preface};
 use crate::protocol::request::Request;
 
@@ -110,6 +108,7 @@ pub const PROTOCOLS: &[ProtocolRow] = &[
     imap::ROW,
     telnet::ROW,
     redis::ROW,
+    memcached::stream::ROW,
     sip::ROW,
     probe::ROW,
 ];
@@ -155,6 +154,12 @@ pub trait Sink {
     fn login(&mut self, at: &At, login: &Login<'_>);
     /// A message of a form that only an attacker sends. `excerpt` holds no credential.
     fn oddity(&mut self, at: &At, oddity: &'static Oddity, excerpt: &[u8]);
+    /// The same, told once the server's answer is known.
+    fn answered(&mut self, at: &At, oddity: &'static Oddity, excerpt: &[u8], _: Answered) {
+        self.oddity(at, oddity, excerpt);
+    }
+    /// Something that the client asked for and did not get.
+    fn unmet(&mut self, _: &At, _: Unmet<'_>) {}
     /// Text that a client sent where text is expected (a command line, a field), to be judged as an HTTP value is. `field` says
     /// where it stood: `command`, `user`, `header:to`. Never a secret.
     fn text(&mut self, at: &At, field: &'static str, text: &[u8]);

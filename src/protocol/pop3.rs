@@ -183,7 +183,7 @@ impl Talk {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::protocol::script::{C, S, any_acts, play_all_ways, survives};
+    use crate::protocol::played::{C, S, any_acts, survives, talk_all_ways};
 
     const HELLO: (Side, &[u8]) = (S, b"+OK Dovecot ready.\r\n");
 
@@ -193,7 +193,7 @@ mod tests {
 
     #[test]
     fn each_refused_credential_is_one_refused_login() {
-        let heard = play_all_ways(&[
+        let heard = talk_all_ways(&[
             HELLO,
             (C, b"CAPA\r\n"),
             (S, b"+OK\r\nUSER\r\nSASL PLAIN\r\n.\r\n"),
@@ -220,7 +220,7 @@ mod tests {
 
     #[test]
     fn the_text_of_a_mail_is_no_reply() {
-        let heard = play_all_ways(&[
+        let heard = talk_all_ways(&[
             HELLO,
             (C, b"USER a\r\nPASS b\r\nRETR 1\r\nPASS c\r\n"),
             (S, b"+OK\r\n+OK\r\n+OK 9 octets\r\nhello\r\n-ERR in a mail\r\n.\r\n-ERR unknown\r\n"),
@@ -230,7 +230,7 @@ mod tests {
 
     #[test]
     fn a_mailbox_in_use_and_an_unknown_name_are_no_refused_credential() {
-        let heard = play_all_ways(&[
+        let heard = talk_all_ways(&[
             HELLO,
             (C, b"USER a\r\n"),
             (S, b"-ERR no such name\r\n"),
@@ -242,7 +242,7 @@ mod tests {
 
     #[test]
     fn after_stls_the_conversation_is_recognised_anew() {
-        let heard = play_all_ways(&[
+        let heard = talk_all_ways(&[
             HELLO,
             (C, b"STLS\r\n"),
             (S, b"+OK Begin\r\n"),

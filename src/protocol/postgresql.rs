@@ -264,7 +264,10 @@ mod tests {
             ask(typed(b'p', b"c=biws,r=abc,p=proof")),
         ];
         let refused = played(&[&sasl[..], &[error("28P01")]].concat());
-        assert_eq!(refused.logins, [(35, Some("clerk".into()), false, false)]);
+        assert_eq!(
+            (&refused.logins[..], refused.inferred[0]),
+            (&[(Class::AuthDb, "clerk".into(), false)][..], false)
+        );
         let granted = [
             answer(typed(b'R', b"\0\0\0\x0cv=x")),
             answer([typed(b'R', &[0; 4]), typed(b'Z', b"I")].concat()),

@@ -200,7 +200,7 @@ impl Parser for Asking {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::protocol::script::{C, S, any_acts, play, play_all_ways, survives};
+    use crate::protocol::played::{C, S, any_acts, survives, talk, talk_all_ways};
 
     /// A payload of that shape.
     fn example(shape: &Shape) -> Vec<u8> {
@@ -214,7 +214,7 @@ mod tests {
     fn every_probe_is_one_oddity_however_it_is_cut() {
         for probe in PROBES {
             let payload = example(&probe.shape);
-            let heard = play_all_ways(&[(C, &payload), (S, b"?\r\n"), (C, b"more\r\n")]);
+            let heard = talk_all_ways(&[(C, &payload), (S, b"?\r\n"), (C, b"more\r\n")]);
             assert_eq!(
                 (heard.app, heard.odd()),
                 (Some("probe"), vec![probe.oddity.id]),
@@ -235,10 +235,10 @@ mod tests {
             (b"\x30\x0c\x02\x01\x01\x60\x07\x02\x01\x03\x04\x00\x80\x00", 389),
             (b"stats\r\n", 11_211),
         ] {
-            assert_eq!(play(&[(C, bytes)], port, 99).oddities, [], "{}", bytes.escape_ascii());
+            assert_eq!(talk(&[(C, bytes)], port, 99).oddities, [], "{}", bytes.escape_ascii());
         }
         // Where the server greets first, HELP is a command like any other.
-        let heard = play_all_ways(&[(S, b"220 mail ESMTP\r\n"), (C, b"HELP\r\n")]);
+        let heard = talk_all_ways(&[(S, b"220 mail ESMTP\r\n"), (C, b"HELP\r\n")]);
         assert_eq!((heard.app, heard.oddities.len()), (Some("smtp"), 0));
     }
 

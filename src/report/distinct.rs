@@ -11,13 +11,16 @@ use rusqlite::{Connection, params};
 use sha2::{Digest, Sha256};
 
 use crate::report::ReportError;
+use crate::report::json::hex;
 use crate::report::span::{Days, Span};
 use crate::report::store::Store;
 
 /// Binary logarithm of the registers.
 const REGISTERS_LOG2: u8 = 12;
+/// What a sketch is, for who merges it.
+pub const KIND: &str = "datasketches hll, lg_k 12";
 /// Where the key lies among the remembered values.
-const KEY: &str = "sketch_key";
+pub const KEY: &str = "sketch_key";
 
 /// What sources are told apart by.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -37,9 +40,11 @@ pub enum Dimension {
 }
 
 impl Dimension {
-    const ALL: [Self; 6] = [Self::Class, Self::Grade, Self::Place, Self::Sector, Self::Site, Self::Total];
+    /// Every dimension.
+    pub const ALL: [Self; 6] = [Self::Class, Self::Grade, Self::Place, Self::Sector, Self::Site, Self::Total];
 
-    const fn name(self) -> &'static str {
+    /// The name in the store and in tally files.
+    pub const fn name(self) -> &'static str {
         match self {
             Self::Class => "class",
             Self::Grade => "grade",
@@ -98,13 +103,13 @@ impl Seen<'_> {
 /// Sketches being filled, by day, dimension and key.
 pub struct Sketches {
     hash_key: [u8; 32],
-    open: BTreeMap<(i64, &'static str, String), HllUnion>,
+    open: Open,
 }
 
 impl Sketches {
     /// None yet; makes the key of the store where it has none.
     pub fn new(connection: &Connection) -> rusqlite::Result<Self> {
-        Ok(Self { hash_key: hash_key(connection)?, open: BTreeMap::new() })
+        Ok(Self { hash_key: hash_key(connection)?, open: Open::new() })
     }
 
     /// Notes a source.
@@ -229,11 +234,47 @@ pub fn has_unnamed(store: &Store, span: &Span) -> Result<bool, ReportError> {
 /// that are still kept taken together. `site` restricts the total only: sketches are not kept for pairs.
 pub fn estimate(
     connection: &Connection,
-    (from, to): (i64, i64),
+    days: (i64, i64),
     dimension: Dimension,
 ) -> rusqlite::Result<BTreeMap<String, u64>> {
+    let found = unions(connection, days, dimension)?;
+    Ok(found.into_iter().map(|((_, _, key), union)| (key, rounded(&union))).collect())
+}
+
+/// The sources of a key of a dimension, as others can merge them.
+#[derive(Debug)]
+pub struct Sketched {
+    /// The key.
+    pub key: String,
+    /// How many they are, by the sketch.
+    pub sources: u64,
+    /// The sketch, serialised as every `DataSketches` library reads it.
+    pub sketch: Vec<u8>,
+}
+
+/// The sketches of a dimension for the days from `from` to before `to`.
+pub fn sketched(
+    connection: &Connection,
+    days: (i64, i64),
+    dimension: Dimension,
+) -> rusqlite::Result<Vec<Sketched>> {
+    let found = unions(connection, days, dimension)?;
+    let sketched = found.into_iter().map(|((_, _, key), union)| Sketched {
+        key,
+        sources: rounded(&union),
+        sketch: union.to_sketch(HllType::Hll4).serialize(),
+    });
+    Ok(sketched.collect())
+}
+
+#[expect(clippy::cast_sign_loss, reason = "an estimate is not below zero")]
+fn rounded(union: &HllUnion) -> u64 {
+    union.estimate().round() as u64
+}
+
+fn unions(connection: &Connection, (from, to): (i64, i64), dimension: Dimension) -> rusqlite::Result<Open> {
     let hash_key = hash_key(connection)?;
-    let mut open_unions: BTreeMap<(i64, &'static str, String), HllUnion> = BTreeMap::new();
+    let mut open_unions = Open::new();
     let mut statement = connection.prepare_cached(
         "SELECT key, sketch FROM distinct_day WHERE day >= ?1 AND day < ?2 AND dimension = ?3",
     )?;
@@ -254,9 +295,7 @@ pub fn estimate(
             union.update_value(word(&hash_key, &source));
         }
     }
-    #[expect(clippy::cast_sign_loss, reason = "an estimate is not below zero")]
-    let found = open_unions.into_iter().map(|((_, _, key), union)| (key, union.estimate().round() as u64));
-    Ok(found.collect())
+    Ok(open_unions)
 }
 
 /// Whether a row is of one source: not of a prefix whose addresses are gone, not the remainder of a full day.
@@ -286,6 +325,23 @@ pub fn merge_days(connection: &Connection, (from, to): (i64, i64)) -> rusqlite::
     sketches.store(connection)?;
     connection.execute("DELETE FROM distinct_day WHERE day > ?1 AND day < ?2", [from, to])?;
     Ok(())
+}
+
+/// Takes the sketches of another store, hashed by the same key, in.
+pub fn absorb(into: &Connection, from: &Connection, (first, end): (i64, i64)) -> rusqlite::Result<()> {
+    let mut sketches = Sketches::new(into)?;
+    for dimension in Dimension::ALL {
+        let mut statement = from.prepare_cached(
+            "SELECT day, key, sketch FROM distinct_day WHERE day >= ?1 AND day < ?2 AND dimension = ?3",
+        )?;
+        let mut rows = statement.query(params![first, end, dimension.name()])?;
+        while let Some(row) = rows.next()? {
+            if let Some(union) = open(&mut sketches.open, (row.get(0)?, dimension.name(), row.get(1)?)) {
+                merge(union, &row.get::<_, Vec<u8>>(2)?);
+            }
+        }
+    }
+    sketches.store(into)
 }
 
 type Open = BTreeMap<(i64, &'static str, String), HllUnion>;
@@ -326,4 +382,47 @@ fn hash_key(connection: &Connection) -> rusqlite::Result<[u8; 32]> {
         other => other?,
     };
     Ok(<[u8; 32]>::try_from(bytes).unwrap_or_default())
+}
+
+/// Names the key that sources are hashed by without giving it away: sketches of the same name merge.
+pub fn key_name(connection: &Connection) -> rusqlite::Result<String> {
+    let named = Sha256::digest([b"sketch key ".as_slice(), &hash_key(connection)?].concat());
+    Ok(hex(named.first_chunk::<4>().map_or(&[], |four| four.as_slice())))
+}
+
+/// Hashes sources by the key of a fleet from now on. False where sketches under another key are kept already: those would
+/// not merge with new ones, and what they count cannot be hashed anew.
+pub fn set_key(connection: &Connection, secret: &[u8]) -> rusqlite::Result<bool> {
+    let key: [u8; 32] = Sha256::digest(secret).into();
+    if hash_key(connection)? == key {
+        return Ok(true);
+    }
+    let kept: bool =
+        connection.query_row("SELECT EXISTS (SELECT 1 FROM distinct_day)", [], |row| row.get(0))?;
+    if !kept {
+        connection.execute("UPDATE meta SET value = hex(?2) WHERE key = ?1", params![KEY, key])?;
+    }
+    Ok(!kept)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_fleet_hashes_alike_and_kept_sketches_keep_their_key() {
+        let stores = [0, 1].map(|_| tempfile::tempdir().unwrap());
+        let stores = stores.each_ref().map(|folder| Store::open(folder.path()).unwrap().0);
+        let names = || stores.each_ref().map(|store| key_name(store.connection()).unwrap());
+        let [first, second] = names();
+        assert_ne!(first, second, "a secret of its own each");
+        assert!(stores.iter().all(|store| set_key(store.connection(), b"of the fleet").unwrap()));
+        let [first, second] = names();
+        assert_eq!(first, second);
+        let [store, _] = &stores;
+        store.connection().execute("INSERT INTO distinct_day VALUES (0, 'total', '', x'00')", []).unwrap();
+        assert!(set_key(store.connection(), b"of the fleet").unwrap(), "it is the same");
+        assert!(!set_key(store.connection(), b"another").unwrap());
+        assert_eq!(names(), [first, second]);
+    }
 }

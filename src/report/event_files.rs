@@ -13,6 +13,9 @@ use crate::report::names::{event_name, parse_event_name};
 use crate::report::{ReportError, events, files};
 use crate::tally::event::Event;
 
+/// The link to the file that is being written.
+const LATEST: &str = "latest-events.jsonl";
+
 /// A file's name and its length.
 pub type Length = (String, u64);
 
@@ -60,7 +63,6 @@ impl EventFiles {
             days.entry(day).or_default().push_str(&events::line(event));
         }
         let mut lengths = Vec::new();
-        let mut is_new = false;
         for (day, lines) in days {
             let part = self.parts.entry(day).or_insert(1);
             while self.lengths.get(&event_name(day, *part)).is_some_and(|length| *length >= part_max) {
@@ -69,14 +71,29 @@ impl EventFiles {
             let name = event_name(day, *part);
             let known = self.lengths.get(&name).copied().unwrap_or(0);
             let path = self.folder.join(&name);
-            append(&path, known, &lines).map_err(ReportError::file("written", &path))?;
-            is_new |= known == 0;
-            lengths.push((name, known + lines.len() as u64));
+            match append(&path, known, &lines) {
+                Ok(length) => lengths.push((name, length)),
+                Err(error) => {
+                    lengths.push((name, known));
+                    self.take_back(&lengths);
+                    return Err(ReportError::File { act: "written", error, path });
+                }
+            }
         }
-        if is_new {
+        if let Some((latest, _)) = lengths.iter().rfind(|(name, _)| !self.lengths.contains_key(name)) {
+            files::link_latest(&self.folder, LATEST, latest);
             files::sync_folder(&self.folder)?;
         }
         Ok(lengths)
+    }
+
+    /// Cuts off what was appended and will not be counted. What cannot be cut off now is at the next write or start.
+    fn take_back(&self, appended: &[Length]) {
+        for (name, _) in appended {
+            let known = self.lengths.get(name).copied().unwrap_or(0);
+            let file = OpenOptions::new().write(true).open(self.folder.join(name));
+            let _ = file.and_then(|file| file.set_len(known.min(file.metadata()?.len())));
+        }
     }
 
     /// What was appended is committed now.
@@ -112,15 +129,24 @@ impl EventFiles {
     }
 }
 
-fn append(path: &Path, known: u64, lines: &str) -> std::io::Result<()> {
+/// Appends behind the `known` bytes that were committed; gives the new length.
+fn append(path: &Path, known: u64, lines: &str) -> std::io::Result<u64> {
     let mut file = OpenOptions::new().create(true).truncate(false).write(true).open(path)?;
-    // An attempt that failed half-way may have left bytes behind what was committed.
-    file.set_len(known)?;
-    file.seek(SeekFrom::Start(known))?;
+    // Shorter than it was: something else rotates logs here, and has moved the file away or emptied it. Going on at the old
+    // place would leave a hole of zeros.
+    let found = file.metadata()?.len();
+    if found < known {
+        tracing::warn!(path = %path.display(), known, found, "an events file was shortened or moved away by something else");
+    }
+    // Longer: an attempt that failed half-way has left bytes behind what was committed.
+    let begin = known.min(found);
+    file.set_len(begin)?;
+    file.seek(SeekFrom::Start(begin))?;
     file.write_all(lines.as_bytes())?;
     // The transaction that counts them must not be on the disk before them; nor does a replay write lost lines anew,
     // since its attempts are known by then.
-    file.sync_data()
+    file.sync_data()?;
+    Ok(begin + lines.len() as u64)
 }
 
 /// Cuts off what no transaction counted; a file that is shorter than it should be is told, and its length taken as it is.
@@ -135,4 +161,76 @@ fn repair(path: &Path, length: &mut u64) -> Result<Option<String>, ReportError> 
     let missing = *length - found;
     *length = found;
     Ok((missing > 0).then(|| format!("{}: {missing} bytes are missing; the tallies hold", path.display())))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn event() -> Event {
+        let attempt = Box::new(crate::testing::attempt());
+        let client = attempt.client.ip();
+        let origin = crate::model::origin::Origin::of_place(crate::model::place::Place::Unknown);
+        let (grade, site) = (crate::model::grade::Grade::E2, "s".into());
+        let contribution = crate::testing::contribution();
+        Event {
+            attempt,
+            client,
+            hidden: false,
+            grade,
+            site,
+            origin,
+            represented: 1,
+            contribution,
+            incident: None,
+        }
+    }
+
+    fn append_one(files: &mut EventFiles) -> String {
+        let today = Period::containing(PeriodKind::Day, event().attempt.time);
+        let lengths = files.append(&[event()], u64::MAX, (today, |_| false)).unwrap();
+        files.committed(lengths.clone());
+        lengths[0].0.clone()
+    }
+
+    #[test]
+    fn a_file_that_something_else_moved_or_emptied_goes_on_without_a_hole() {
+        let folder = tempfile::tempdir().unwrap();
+        let (mut files, _) = EventFiles::open(folder.path(), Vec::new()).unwrap();
+        let name = append_one(&mut files);
+        let path = folder.path().join(&name);
+        let line = fs::read_to_string(&path).unwrap();
+        append_one(&mut files);
+        assert_eq!(fs::read_to_string(&path).unwrap(), line.repeat(2));
+        fs::rename(&path, folder.path().join(format!("{name}.1"))).unwrap();
+        append_one(&mut files);
+        assert_eq!(fs::read_to_string(&path).unwrap(), line);
+        fs::write(&path, "").unwrap();
+        append_one(&mut files);
+        append_one(&mut files);
+        assert_eq!(fs::read_to_string(&path).unwrap(), line.repeat(2));
+        // A restart finds what there is, and cuts off nothing of it.
+        let committed = files.lengths.clone().into_iter().collect();
+        let (mut again, told) = EventFiles::open(folder.path(), committed).unwrap();
+        assert!(told.is_empty(), "{told:?}");
+        append_one(&mut again);
+        assert_eq!(fs::read_to_string(&path).unwrap(), line.repeat(3));
+        assert_eq!(fs::read_link(folder.path().join(LATEST)).unwrap(), Path::new(&name));
+    }
+
+    #[test]
+    fn what_was_appended_and_is_not_counted_is_cut_off() {
+        let folder = tempfile::tempdir().unwrap();
+        let (mut files, _) = EventFiles::open(folder.path(), Vec::new()).unwrap();
+        let name = append_one(&mut files);
+        let path = folder.path().join(&name);
+        let line = fs::read_to_string(&path).unwrap();
+        let mut later = event();
+        later.attempt.time = later.attempt.time.plus_micros(86_400_000_000);
+        let next = Period::containing(PeriodKind::Day, later.attempt.time);
+        // The file of the next day cannot be made: a folder is in its place.
+        fs::create_dir(folder.path().join(event_name(next, 1))).unwrap();
+        files.append(&[event(), later], u64::MAX, (next, |_| false)).unwrap_err();
+        assert_eq!(fs::read_to_string(&path).unwrap(), line);
+    }
 }

@@ -9,6 +9,7 @@ use sha1::{Digest, Sha1};
 
 use crate::model::attempt::{Attempt, Evidence};
 use crate::model::origin::Infrastructure;
+use crate::tally::FRAMES_MAX;
 use crate::tally::event::Event;
 
 /// One line, with its end.
@@ -87,6 +88,7 @@ fn own(event: &Event) -> Value {
         "score": (f64::from(attempt.judgement.score) * 1_000.0).round() / 1_000.0,
         "outcome": attempt.outcome.name(),
         "represented": event.represented,
+        "counts": counts(event),
     });
     if let Some(second) = origin.second
         && let Some(object) = own.pointer_mut("/origin").and_then(Value::as_object_mut)
@@ -124,6 +126,20 @@ fn own(event: &Event) -> Value {
         }
     }
     own
+}
+
+/// The row of the tally that the line counts in, and what it adds to it.
+fn counts(event: &Event) -> Value {
+    let contribution = &event.contribution;
+    json!({
+        "sector": contribution.sector.name(),
+        "label": contribution.label,
+        "headline": contribution.headline,
+        "campaign": format!("{:016x}", contribution.campaign.0),
+        "sessions": contribution.sessions,
+        "incidents": contribution.incidents,
+        "frames": event.attempt.frames.clamp(1, FRAMES_MAX),
+    })
 }
 
 /// A stable number for a rule: its id hashed into the range that EVE readers take (positive, 31 bits).
@@ -185,6 +201,7 @@ mod tests {
                 site: "s".into(),
                 origin,
                 represented: 1,
+                contribution: crate::testing::contribution(),
                 incident: None,
             };
             let line: Value = serde_json::from_str(&line(&event)).unwrap();
@@ -203,8 +220,17 @@ mod tests {
             let client = attempt.client.ip();
             let origin = Origin::of_place(Place::from_code("US"));
             let (grade, site, attempt) = (Grade::E2, "s".into(), Box::new(attempt));
-            let event =
-                Event { attempt, client, hidden: false, grade, site, origin, represented: 1, incident: None };
+            let event = Event {
+                attempt,
+                client,
+                hidden: false,
+                grade,
+                site,
+                origin,
+                represented: 1,
+                contribution: crate::testing::contribution(),
+                incident: None,
+            };
             let line: Value = serde_json::from_str(&line(&event)).unwrap();
             line["gatewatch"].get("inferred").cloned()
         };

@@ -33,3 +33,21 @@ pub fn write_whole(folder: &Path, name: &str, bytes: &[u8]) -> Result<(), Report
 pub fn sync_folder(folder: &Path) -> Result<(), ReportError> {
     File::open(folder).and_then(|handle| handle.sync_all()).map_err(ReportError::file("written", folder))
 }
+
+/// Points the link `name` to a file beside it. What only makes a file easier to find is no reason to stop.
+pub fn link_latest(folder: &Path, name: &str, target: &str) {
+    let temporary = folder.join(format!(".{name}.new"));
+    // A leftover of a run that was cut off.
+    let _ = fs::remove_file(&temporary);
+    let made = std::os::unix::fs::symlink(target, &temporary)
+        .and_then(|()| fs::rename(&temporary, folder.join(name)));
+    if let Err(error) = made {
+        tracing::warn!(%error, name, "a link to the latest file could not be made");
+    }
+}
+
+/// Bytes that are left on the file system of a folder for who is not root; none where it does not tell.
+pub fn room(folder: &Path) -> Option<u64> {
+    let told = rustix::fs::statvfs(folder).ok()?;
+    Some(told.f_bavail.saturating_mul(told.f_frsize))
+}

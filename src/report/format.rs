@@ -53,6 +53,11 @@ pub fn by_name(name: &str) -> Option<&'static FormatRow> {
     FORMATS.iter().find(|row| row.name == name)
 }
 
+/// A text for a terminal that shows colours.
+pub fn coloured(text: &str) -> String {
+    text::colour::coloured(text)
+}
+
 /// The names, for a message.
 pub fn names() -> String {
     FORMATS.iter().map(|row| row.name).collect::<Vec<_>>().join(", ")

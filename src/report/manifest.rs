@@ -15,7 +15,7 @@ use crate::model::period::Period;
 use crate::model::time::Timestamp;
 use crate::report::store::Store;
 use crate::report::store::closed::Closed;
-use crate::report::{ReportError, files, json};
+use crate::report::{ReportError, files, json, tally_files};
 
 /// Name of the list of expired files.
 pub const EXPIRED: &str = "expired.jsonl";
@@ -92,7 +92,7 @@ pub fn write(store: &Store, folder: &Path, period: Period, version: u32) -> Resu
     Ok(Closed { version, sha256 })
 }
 
-/// Files of a period: its reports in every version, and of a day its events and sources.
+/// Files of a period: its reports in every version, and of a day its events, sources and tallies.
 fn names_of(folder: &Path, period: Period) -> Result<Vec<String>, ReportError> {
     let prefixes = ["events", "report", "sources"].map(|kind| format!("{kind}-{period}."));
     let entries = fs::read_dir(folder).map_err(ReportError::file("read", folder))?;
@@ -100,6 +100,8 @@ fn names_of(folder: &Path, period: Period) -> Result<Vec<String>, ReportError> {
         .filter_map(|entry| entry.ok()?.file_name().into_string().ok())
         .filter(|name| prefixes.iter().any(|prefix| name.starts_with(prefix)) && !name.contains(".open."))
         .collect();
+    let tallies = tally_files::all(folder).into_iter().filter(|(day, _)| *day == period);
+    names.extend(tallies.map(|(_, name)| name));
     names.sort();
     Ok(names)
 }
@@ -149,7 +151,10 @@ pub fn note_expired(folder: &Path, removed: &[String], now: Timestamp) -> Result
 
 /// The hash that a manifest has of a file.
 fn listed_hash(folder: &Path, name: &str) -> Option<String> {
-    let period = name.split_once('-')?.1.split('.').next()?;
+    let period = match tally_files::day_of(name) {
+        Some(day) => day.to_string(),
+        None => name.split_once('-')?.1.split('.').next()?.to_owned(),
+    };
     let bytes = fs::read(folder.join(format!("manifest-{period}.json"))).ok()?;
     let manifest: serde_json::Value = serde_json::from_slice(&bytes).ok()?;
     let listed: Vec<Listed> = serde_json::from_value(manifest.get("files")?.clone()).ok()?;

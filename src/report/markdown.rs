@@ -1,5 +1,6 @@
 //! Markdown: the same tables for a wiki, an issue or a mail.
 
+use std::collections::BTreeMap;
 use std::fmt::Write;
 
 use serde_json::Value;
@@ -7,26 +8,17 @@ use serde_json::Value;
 use crate::report::format::Output;
 use crate::report::sentence::{self, grouped, per_cent};
 use crate::report::shape::{Report, Row};
-use crate::report::text::safe;
+use crate::report::text::lines::safe;
+
+/// Letters of a cell: a name of 64 KiB from the wire must not be the page.
+const CELL_LETTERS_MAX: usize = 200;
+/// Letters of a paragraph.
+const PARAGRAPH_LETTERS_MAX: usize = 4_000;
 
 /// Writes the text.
 pub fn write(report: &Report, sealed: &Value) -> Vec<Output> {
     let mut text = String::new();
-    let coverage = &report.period.coverage;
-    // Writing to a String cannot fail.
-    let _ = write!(
-        text,
-        "# gatewatch report for {}\n\n> {}\n\nObserved {} of {} seconds ({} %).{}\n",
-        cell(&report.period.name),
-        cell(&report.headline.text),
-        grouped(coverage.seconds_observed.unsigned_abs()),
-        grouped(coverage.seconds.unsigned_abs()),
-        per_cent(coverage.seconds_observed.unsigned_abs(), coverage.seconds.unsigned_abs()),
-        if report.headline.lower_bound { " Something was lost: counts are lower bounds (≥)." } else { "" },
-    );
-    for told in sentence::certainty(report) {
-        let _ = write!(text, "\n{}\n", cell(&told));
-    }
+    head(&mut text, report);
     for (title, rows) in [
         ("Rows of the statement", &report.sectors),
         ("Sites", &report.sites),
@@ -35,39 +27,148 @@ pub fn write(report: &Report, sealed: &Value) -> Vec<Output> {
     ] {
         table(&mut text, title, rows);
     }
+    if !report.labels.is_empty() {
+        table(&mut text, "Labels", &report.labels);
+    }
     ladder_and_origins(&mut text, report);
     units(&mut text, report);
+    readings(&mut text, report);
+    series(&mut text, report);
     trend(&mut text, report);
     campaigns(&mut text, report);
-    text.push_str("\n## Losses\n\n| counter | count |\n| --- | ---: |\n");
-    for (name, count) in &report.losses {
-        let _ = writeln!(text, "| {} | {} |", cell(name), grouped(*count));
-    }
-    if !report.likely_false_alarms.is_empty() {
-        text.push_str("\n## Likely false alarms\n\n| site | path | place | rule | attempts | clients |\n| --- | --- | --- | --- | ---: | ---: |\n");
-        for row in &report.likely_false_alarms {
-            let _ = writeln!(
-                text,
-                "| {} | {} | {} | {} | {} | {} |",
-                cell(&row.site),
-                cell(&row.path),
-                cell(&row.place),
-                cell(&row.rule),
-                grouped(row.attempts),
-                grouped(row.clean_sources)
-            );
-        }
-    }
-    let attributions = report.databases.iter().filter_map(|database| database.attribution.as_deref());
+    counts(&mut text, "Losses", &report.losses);
+    counts(&mut text, "Not judged: watched, and no attack", &report.not_judged);
+    doubtful(&mut text, report);
+    foot(&mut text, report, sealed);
+    vec![Output { suffix: ".md".into(), content: text }]
+}
+
+fn head(text: &mut String, report: &Report) {
+    let coverage = &report.period.coverage;
+    // Writing to a String cannot fail.
     let _ = write!(
         text,
-        "\ngatewatch {}, detection set `{}`, JSON SHA-256 `{}`. {}\n",
+        "# gatewatch report for {}{}\n\n> {}\n\nPeriod {} to {}{}. Observed {} of {} seconds ({} %).{}\n",
+        cell(&report.period.name),
+        if report.open { " (open: it will still change)" } else { "" },
+        paragraph(&report.headline.text),
+        report.zone.moment(&report.period.from),
+        report.zone.moment(&report.period.to),
+        report.zone.other_than_utc().map_or_else(String::new, |name| {
+            format!(" (times are shown in {}; periods are those of UTC)", cell(name))
+        }),
+        grouped(coverage.seconds_observed.unsigned_abs()),
+        grouped(coverage.seconds.unsigned_abs()),
+        per_cent(coverage.seconds_observed.unsigned_abs(), coverage.seconds.unsigned_abs()),
+        if report.headline.lower_bound { " Something was lost: counts are lower bounds (≥)." } else { "" },
+    );
+    for told in sentence::certainty(report) {
+        let _ = write!(text, "\n{}\n", paragraph(&told));
+    }
+}
+
+/// How much of each site's conversations could be read.
+fn readings(text: &mut String, report: &Report) {
+    if report.readings.is_empty() {
+        return;
+    }
+    text.push_str(
+        "\n## What could be read\n\n| site | in clear | encrypted | unknown | readable | hidden by encryption |\n\
+         | --- | ---: | ---: | ---: | ---: | --- |\n",
+    );
+    for row in &report.readings {
+        let _ = writeln!(
+            text,
+            "| {} | {} | {} | {} | {:.1} % | {} |",
+            cell(&row.site),
+            grouped(row.clear),
+            grouped(row.hidden),
+            grouped(row.unknown),
+            row.inspectable_share * 100.0,
+            cell(&row.hidden_classes.join(", "))
+        );
+    }
+}
+
+/// The steps of the period that counted something, or in which something changed.
+fn series(text: &mut String, report: &Report) {
+    text.push_str(
+        "\n## Over time\n\n| from | attempts | headline | observed seconds | changed |\n| --- | ---: | ---: | ---: | --- |\n",
+    );
+    for step in report.series.iter().filter(|step| step.counts.attempts > 0 || !step.breaks.is_empty()) {
+        let _ = writeln!(
+            text,
+            "| {} | {} | {} | {} | {} |",
+            report.zone.hour(&step.period),
+            grouped(step.counts.attempts),
+            grouped(step.counts.headline_attempts),
+            grouped(step.seconds_observed.unsigned_abs()),
+            step.breaks.join(", ")
+        );
+    }
+}
+
+fn counts(text: &mut String, title: &str, counts: &BTreeMap<String, u64>) {
+    let _ = write!(text, "\n## {title}\n\n| counter | count |\n| --- | ---: |\n");
+    for (name, count) in counts {
+        let _ = writeln!(text, "| {} | {} |", cell(name), grouped(*count));
+    }
+}
+
+fn doubtful(text: &mut String, report: &Report) {
+    if report.likely_false_alarms.is_empty() {
+        return;
+    }
+    text.push_str("\n## Likely false alarms\n\n| site | path | place | rule | attempts | clients |\n| --- | --- | --- | --- | ---: | ---: |\n");
+    for row in &report.likely_false_alarms {
+        let _ = writeln!(
+            text,
+            "| {} | {} | {} | {} | {} | {} |",
+            cell(&row.site),
+            cell(&row.path),
+            cell(&row.place),
+            cell(&row.rule),
+            grouped(row.attempts),
+            grouped(row.clean_sources)
+        );
+    }
+}
+
+/// What made the numbers.
+fn foot(text: &mut String, report: &Report, sealed: &Value) {
+    text.push_str("\n## How it was made\n");
+    for database in &report.databases {
+        let _ = write!(
+            text,
+            "\nDatabase {} of {}, SHA-256 `{}`. {}\n",
+            cell(&database.kind),
+            cell(&database.build_date),
+            cell(&database.sha256),
+            // Its link is what the licence asks for.
+            safe(database.attribution.as_deref().unwrap_or_default()),
+        );
+    }
+    let definition = &report.definition;
+    for (unit, meaning) in [
+        ("attempt", definition.attempt),
+        ("session", definition.session),
+        ("incident", definition.incident),
+        ("campaign", definition.campaign),
+        ("source", definition.source),
+        ("overseas", definition.overseas),
+    ] {
+        let _ = write!(text, "\n*{unit}*: {}.\n", paragraph(meaning));
+    }
+    let home = report.home.join(" ");
+    let _ = write!(
+        text,
+        "\ngatewatch {}, detection set `{}`, settings `{}`, home {}, JSON SHA-256 `{}`.\n",
         report.gatewatch_version,
         report.detectors.set_hash,
+        report.config_hash,
+        if home.is_empty() { "not declared".to_owned() } else { cell(&home) },
         crate::report::format::hash_of(sealed),
-        attributions.collect::<Vec<_>>().join(". "),
     );
-    vec![Output { suffix: ".md".into(), content: text }]
 }
 
 /// What is counted in units of its own.
@@ -136,7 +237,7 @@ fn trend(text: &mut String, report: &Report) {
     }
     let shifts = trend.level_shifts.iter().map(sentence::level_shift);
     for told in shifts.chain(trend.method_told().map(str::to_owned)) {
-        let _ = write!(text, "\n{}\n", cell(&told));
+        let _ = write!(text, "\n{}\n", paragraph(&told));
     }
 }
 
@@ -165,8 +266,8 @@ fn campaigns(text: &mut String, report: &Report) {
         let _ = writeln!(
             text,
             "| {} | {} | {} | {} |",
-            row.from,
-            row.last,
+            report.zone.hour(&row.from),
+            report.zone.hour(&row.last),
             grouped(row.attempts),
             row.changed.join(", ")
         );
@@ -201,13 +302,29 @@ fn optional(count: Option<u64>) -> String {
     count.map_or_else(String::new, grouped)
 }
 
-/// Text that cannot leave its cell or become markup.
-fn cell(text: &str) -> String {
-    safe(text).chars().fold(String::new(), |mut clean, letter| {
-        if matches!(letter, '|' | '<' | '>' | '`' | '*' | '_' | '[' | ']' | '\\') {
+/// A text that cannot leave its cell or become markup, and is cut where it would be the page.
+pub(super) fn cell(text: &str) -> String {
+    escaped(text, CELL_LETTERS_MAX)
+}
+
+/// A sentence that does not become markup.
+pub(super) fn paragraph(text: &str) -> String {
+    escaped(text, PARAGRAPH_LETTERS_MAX)
+}
+
+/// With every sign of `CommonMark` and of the tables escaped, and addresses that GitHub's dialect makes links of by themselves.
+fn escaped(text: &str, letters_max: usize) -> String {
+    let mut letters = text.chars();
+    let mut cut: String = letters.by_ref().take(letters_max).collect();
+    if letters.next().is_some() {
+        cut.push('…');
+    }
+    let clean = safe(&cut).chars().fold(String::new(), |mut clean, letter| {
+        if matches!(letter, '|' | '<' | '>' | '`' | '*' | '_' | '[' | ']' | '\\' | '&' | '~' | '#' | '@') {
             clean.push('\\');
         }
         clean.push(letter);
         clean
-    })
+    });
+    clean.replace("://", "\\://").replace("www.", "www\\.")
 }

@@ -3,8 +3,10 @@
 //! Owns the store (it alone opens SQLite for writing), the files of the report folder, their formats, their closing
 //! and their retention. Must not know: packets, detection, geolocation databases.
 
+pub mod by_site;
 pub mod campaigns;
 pub mod clock;
+pub mod compare;
 pub mod countries;
 pub mod distinct;
 pub mod dominance;
@@ -12,7 +14,9 @@ pub mod doubtful;
 pub mod events;
 pub mod files;
 pub mod format;
+pub mod incidents;
 pub mod manifest;
+pub mod merge;
 pub mod names;
 pub mod networks;
 pub mod provenance;
@@ -27,12 +31,14 @@ pub mod shape;
 pub mod sources;
 pub mod span;
 pub mod spread;
+pub mod statement;
 pub mod store;
 pub mod summary;
 pub mod trend;
 pub mod units;
 pub mod verify;
 pub mod writer;
+pub mod zone;
 
 mod csv;
 mod event_files;
@@ -44,7 +50,8 @@ mod query;
 mod schema;
 mod source_rows;
 mod tables;
-mod text;
+mod tally_files;
+pub mod text;
 
 use std::path::{Path, PathBuf};
 
@@ -60,6 +67,16 @@ pub enum ReportError {
         error: std::io::Error,
         /// The file or folder.
         path: PathBuf,
+    },
+    /// A folder without a store.
+    #[error(
+        "{}: holds no {}; name the daemon's state folder, or a folder that \"gatewatch replay -o\" wrote, with --from-dir",
+        folder.display(),
+        store::FILE_NAME
+    )]
+    NoStore {
+        /// The folder.
+        folder: PathBuf,
     },
     /// The store refused.
     #[error("store {}: {error}", path.display())]

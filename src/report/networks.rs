@@ -100,6 +100,7 @@ fn of_kind(store: &Store, span: &Span, site: Option<&str>, kind: &Kind) -> rusql
                 incidents: count(6)?,
             },
             share: None,
+            interval: None,
             base_rate: None,
             // Of a network whose addresses are gone nothing is told; of one that has some left, at least those.
             sources: (!row.get::<_, bool>(10)?).then_some(count(7)?),

@@ -1,5 +1,6 @@
 //! A report for the public: no address, no text that an attacker wrote, no row that rests on a few sources.
 
+use crate::report::by_site;
 use crate::report::shape::{OriginRow, Report};
 
 /// Code of the row that small ones are put together in.
@@ -18,6 +19,7 @@ pub fn redact(report: &mut Report, sources_min: u64) {
     for unit in &mut report.units {
         unit.fold_origins(SMALL, |code| countries.iter().any(|kept| kept == code));
     }
+    by_site::fold_origins(&mut report.by_site, SMALL, |code| countries.iter().any(|kept| kept == code));
     let is_small = |sources: Option<u64>| sources.is_none_or(|sources| sources < sources_min);
     let headline = &mut report.headline;
     let small_top = headline
@@ -43,6 +45,12 @@ pub fn redact(report: &mut Report, sources_min: u64) {
         row.client.clear();
         row.payload.clear();
     }
+    for row in &mut report.incidents {
+        row.source.clear();
+        if !countries.contains(&row.place) {
+            row.place = SMALL.into();
+        }
+    }
     report.likely_false_alarms.clear();
 }
 
@@ -57,6 +65,7 @@ fn fold_small(origins: &mut Vec<OriginRow>, kind: &'static str, sources_min: u64
                     code: SMALL.into(),
                     name: format!("Fewer than {sources_min} sources each"),
                     share: None,
+                    interval: None,
                     base_rate: None,
                     campaigns: None,
                     sources: None,
@@ -84,6 +93,7 @@ mod tests {
             name: code.into(),
             counts: Counts { attempts, ..Counts::default() },
             share: Some(0.5),
+            interval: None,
             base_rate: None,
             campaigns: None,
             sources,

@@ -103,7 +103,8 @@ fn noted(store: &Store, span: &Span) -> rusqlite::Result<BTreeMap<Hour, Vec<i64>
     Ok(noted)
 }
 
-fn provenance(store: &Store, regime: i64) -> rusqlite::Result<Provenance> {
+/// What made the numbers of that way of counting.
+pub fn provenance(store: &Store, regime: i64) -> rusqlite::Result<Provenance> {
     let text: String = store
         .connection()
         .prepare_cached("SELECT provenance FROM regime WHERE id = ?1")?

@@ -6,6 +6,7 @@ use rusqlite::{Connection, OptionalExtension, Transaction, params};
 use crate::model::period::{Period, PeriodKind};
 use crate::model::time::{Hour, MICROS_PER_DAY, Timestamp};
 use crate::report::distinct::{self, Seen, Sketches};
+use crate::report::incidents;
 use crate::report::span::Span;
 
 /// Remembered first hour that is still kept by the hour.
@@ -81,6 +82,7 @@ pub fn roll(connection: &mut Connection, keep: Keep) -> rusqlite::Result<()> {
     for table in ["source_day", "distinct_day"] {
         transaction.execute(&format!("DELETE FROM {table} WHERE day < ?1"), [keep.months_from.0])?;
     }
+    incidents::roll(&transaction, keep.addresses_from, keep.hours_from, keep.months_from)?;
     transaction.execute("DELETE FROM endpoint_day WHERE day < ?1", [keep.hours_from.0])?;
     transaction.execute("DELETE FROM campaign WHERE id NOT IN (SELECT campaign FROM source_day)", [])?;
     transaction.commit()
@@ -110,6 +112,37 @@ fn coarsen(transaction: &Transaction<'_>, mark: &str, from: Hour, unit: &str) ->
         params![mark, from.0.to_string()],
     )?;
     Ok(true)
+}
+
+/// From which hours on a store tells hours, and days.
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
+pub struct Marks {
+    /// First hour that is kept by the hour; none where all are.
+    pub hours_from: Option<Hour>,
+    /// First hour that is kept by the day; none where all are.
+    pub days_from: Option<Hour>,
+}
+
+impl Marks {
+    /// Those of a store.
+    pub fn read(connection: &Connection) -> rusqlite::Result<Self> {
+        Ok(Self {
+            hours_from: marked(connection, BY_HOUR_FROM)?,
+            days_from: marked(connection, BY_DAY_FROM)?,
+        })
+    }
+}
+
+/// Adds up what is finer than the marks.
+pub fn coarsen_to(connection: &Connection, marks: Marks) -> rusqlite::Result<()> {
+    let transaction = connection.unchecked_transaction()?;
+    if let Some(from) = marks.hours_from {
+        coarsen(&transaction, BY_HOUR_FROM, from, DAY)?;
+    }
+    if let Some(from) = marks.days_from {
+        coarsen(&transaction, BY_DAY_FROM, from, MONTH)?;
+    }
+    transaction.commit()
 }
 
 fn marked(connection: &Connection, mark: &str) -> rusqlite::Result<Option<Hour>> {

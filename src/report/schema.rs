@@ -1,7 +1,7 @@
 //! The tables of the store, and what brings an older one up to date.
 
 /// Format of the store; a newer one is refused, an older one brought up to date.
-pub const FORMAT: i64 = 6;
+pub const FORMAT: i64 = 7;
 
 const SCHEMA: &str = "
 CREATE TABLE tally (
@@ -89,6 +89,13 @@ PRAGMA user_version = 5;
 CREATE TABLE untold (hour INTEGER PRIMARY KEY, attempts INTEGER NOT NULL);
 UPDATE counter SET name = 'events' WHERE name = 'events_shed';
 PRAGMA user_version = 6;
+",
+    "
+CREATE TABLE incident (
+    hour INTEGER NOT NULL, first INTEGER NOT NULL, source TEXT NOT NULL, class TEXT NOT NULL, site TEXT NOT NULL,
+    place TEXT NOT NULL, headline INTEGER NOT NULL, last INTEGER NOT NULL, attempts INTEGER NOT NULL, peak INTEGER NOT NULL,
+    PRIMARY KEY (hour, first, source, class, site)) WITHOUT ROWID;
+PRAGMA user_version = 7;
 ",
 ];
 

@@ -3,10 +3,11 @@
 use std::fmt::Write;
 
 use crate::model::period::PeriodKind;
-use crate::report::countries;
 use crate::report::shape::{Report, Totals};
 use crate::report::span::Span;
+use crate::report::summary::EVENTS_UNWRITTEN;
 use crate::report::trend::{LevelShift, Month, Trend};
+use crate::report::{countries, merge};
 
 /// Numbers that are spelled out.
 const WORDS: [&str; 13] =
@@ -27,7 +28,7 @@ const MONTHS: [&str; 12] = [
 ];
 
 /// A database older than this is spoken of. Good ones drift by about a point of IPv4 a year, and by three times that of IPv6.
-const OLD_DAYS: i64 = 90;
+pub const OLD_DAYS: i64 = 90;
 
 /// A whole number with its thousands apart: `144,000`.
 pub fn grouped(number: u64) -> String {
@@ -105,7 +106,13 @@ pub fn ladder(totals: &Totals) -> [(&'static str, String); 6] {
 /// How far the sentence's numbers may be off, a sentence each.
 pub fn certainty(report: &Report) -> Vec<String> {
     let headline = &report.headline;
-    let mut told = Vec::new();
+    let mut told = report.merged.as_ref().map_or_else(Vec::new, merge::sentences);
+    if let Some(unwritten) = report.losses.get(EVENTS_UNWRITTEN).filter(|count| **count > 0) {
+        told.push(format!(
+            "The disk was full or could not be written: {} attempts have no event line. They are counted.",
+            grouped(*unwritten)
+        ));
+    }
     if let Some([low, high]) = headline.interval.filter(|[low, high]| low < high) {
         told.push(format!(
             "With what was lost the number lies between {} and {}.",

@@ -6,12 +6,16 @@ use serde::Serialize;
 
 use crate::model::grade::Grade;
 use crate::model::place::Sector;
+use crate::report::by_site::SitePart;
 use crate::report::campaigns::CampaignRow;
 use crate::report::dominance::{Agreement, Dominance};
+use crate::report::incidents::IncidentRow;
+use crate::report::merge::Merged;
 use crate::report::reading::ReadingRow;
 use crate::report::regimes::RegimeRow;
 use crate::report::trend::Trend;
 use crate::report::units::UnitPart;
+use crate::report::zone::Zone;
 
 /// Version of the JSON's shape.
 pub const SCHEMA_VERSION: u32 = 1;
@@ -216,6 +220,8 @@ pub struct OriginRow {
     pub counts: Counts,
     /// Its part of the overseas attempts (of all located ones where no home is declared); `null` for a row outside the base.
     pub share: Option<f64>,
+    /// 95 per cent interval of the share, bootstrapped over sources; told of the largest countries.
+    pub interval: Option<[f64; 2]>,
     /// The country's part of the IPv4 addresses that the database locates, 0 to 1.
     pub base_rate: Option<f64>,
     /// Distinct campaigns.
@@ -273,6 +279,8 @@ pub struct Report {
     pub headline: Headline,
     /// By site.
     pub sites: Vec<Row>,
+    /// By site, its classes and its largest origins.
+    pub by_site: Vec<SitePart>,
     /// By origin.
     pub origins: Vec<OriginRow>,
     /// By row of the statement.
@@ -291,6 +299,8 @@ pub struct Report {
     pub series: Vec<Step>,
     /// Whether it is getting worse; `null` but for months and years.
     pub trend: Option<Trend>,
+    /// The largest incidents that touch the period, those in the headline first.
+    pub incidents: Vec<IncidentRow>,
     /// Campaigns with most attempts.
     pub campaigns: Vec<CampaignRow>,
     /// The stretches that were counted in one way each: databases, detectors, settings.
@@ -316,10 +326,15 @@ pub struct Report {
     pub addresses: String,
     /// Where the report is for the public: the fewest sources that a row of its own rests on.
     pub public_sources_min: Option<u64>,
+    /// Where it is put together from several sensors: what it rests on.
+    pub merged: Option<Merged>,
     /// The file that this one corrects.
     pub corrects: Option<String>,
     /// Hash of the closed period of this kind before this one.
     pub previous_sha256: Option<String>,
+    /// The time zone that texts and pages show times in; no part of what is stored and hashed.
+    #[serde(skip)]
+    pub zone: Zone,
 }
 
 impl Report {
@@ -346,6 +361,16 @@ impl Report {
         {
             let total = unit.counts.attempts;
             return Err(format!("{table} of {} add up to {sum} attempts, its total is {total}", unit.id));
+        }
+        for site in &self.by_site {
+            let total =
+                self.sites.iter().find(|row| row.id == site.site).map_or(0, |row| row.counts.attempts);
+            if let Some((table, sum)) = site.unreconciled(total) {
+                return Err(format!(
+                    "{table} of {} add up to {sum} attempts, its total is {total}",
+                    site.site
+                ));
+            }
         }
         match parts.iter().find(|(_, part)| *part != self.totals.attempts) {
             Some((name, part)) => {

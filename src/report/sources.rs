@@ -14,8 +14,8 @@ use crate::report::{ReportError, files};
 const HEADER: [&str; 10] =
     ["src", "country", "asn", "grade", "class", "site", "attempts", "incidents", "first_seen", "last_seen"];
 
-/// Writes the file of a day; a day without sources gets none.
-pub fn write(store: &Store, folder: &Path, day: Period) -> Result<(), ReportError> {
+/// Writes the file of a day and gives its name; a day without sources gets none.
+pub fn write(store: &Store, folder: &Path, day: Period) -> Result<Option<String>, ReportError> {
     debug_assert_eq!(day.kind(), PeriodKind::Day);
     let mut table = Table::new(&HEADER);
     let read = |table: &mut Table| -> rusqlite::Result<usize> {
@@ -45,8 +45,10 @@ pub fn write(store: &Store, folder: &Path, day: Period) -> Result<(), ReportErro
         }
         Ok(count)
     };
-    if read(&mut table).map_err(store.wrap())? > 0 {
-        files::write_whole(folder, &format!("sources-{day}.csv"), table.into_text().as_bytes())?;
+    if read(&mut table).map_err(store.wrap())? == 0 {
+        return Ok(None);
     }
-    Ok(())
+    let name = format!("sources-{day}.csv");
+    files::write_whole(folder, &name, table.into_text().as_bytes())?;
+    Ok(Some(name))
 }

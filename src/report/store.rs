@@ -17,7 +17,7 @@ use crate::report::rollup::{self, Keep};
 use crate::report::source_rows::{self, Filled};
 use crate::report::trend::months::Known;
 use crate::report::writer::Mode;
-use crate::report::{ReportError, insert, regimes};
+use crate::report::{ReportError, distinct, incidents, insert, regimes};
 use crate::tally::Snapshot;
 
 /// Name of the store in the state folder.
@@ -98,6 +98,7 @@ impl Store {
         let before = filled.clone();
         let added = insert::all(&transaction, (snapshot, self.regime), files, extra)
             .and_then(|()| source_rows::add(&transaction, snapshot, filled, max))
+            .and_then(|()| incidents::add(&transaction, snapshot))
             .and_then(|()| match mode {
                 Mode::Live => insert::spans(&transaction, &snapshot.spans),
                 Mode::Replay => insert::unfinished(&transaction, snapshot, extra),
@@ -139,6 +140,21 @@ impl Store {
             )
             .map_err(self.wrap())?;
         Ok(())
+    }
+
+    /// A random name that is remembered once it was asked for.
+    pub fn name_of_its_own(&self, key: &str) -> Result<String, ReportError> {
+        if let Some(known) = self.meta(key)? {
+            return Ok(known);
+        }
+        let name: String = self.ask("SELECT lower(hex(randomblob(4)))", |row| row.get(0))?;
+        self.set_meta(key, &name)?;
+        Ok(name)
+    }
+
+    /// Hashes sources by the key of a fleet from now on; false where the store keeps the one it has.
+    pub fn set_sketch_key(&self, secret: &[u8]) -> Result<bool, ReportError> {
+        distinct::set_key(&self.connection, secret).map_err(self.wrap())
     }
 
     /// Brings it down to what is to be kept of each level.

@@ -15,15 +15,19 @@ use crate::report::shape::{
 use crate::report::span::{Days, Span};
 use crate::report::store::{Store, is_loss};
 use crate::report::tables::Tables;
+use crate::report::zone::Zone;
 use crate::report::{
-    ReportError, campaigns, dominance, doubtful, networks, query, reading, regimes, rollup, sentence, spread,
-    trend,
+    ReportError, campaigns, dominance, doubtful, incidents, networks, query, reading, regimes, rollup,
+    sentence, spread, trend,
 };
 
 /// The loss of event lines: attempts that no line represents.
 pub const EVENTS: &str = "events";
+/// Of these, those whose lines the disk did not take.
+pub const EVENTS_UNWRITTEN: &str = "events_unwritten";
 /// Losses that are counted outside the packet path.
-pub const OTHER_LOSSES: [&str; 4] = [EVENTS, "late_attempts", "targets_shed", "windows_forgotten"];
+pub const OTHER_LOSSES: [&str; 5] =
+    [EVENTS, EVENTS_UNWRITTEN, "late_attempts", "targets_shed", "windows_forgotten"];
 
 /// Acts that were judged by source and found no attack: name in the report, counter in the store.
 const NOT_JUDGED: [(&str, &str); 3] = [
@@ -33,7 +37,10 @@ const NOT_JUDGED: [(&str, &str); 3] = [
 ];
 
 /// Less of a step observed than this breaks a comparison with others.
-const COVERED_MIN: f64 = 0.9;
+pub const COVERED_MIN: f64 = 0.9;
+
+/// Countries whose share is told with its interval, the largest: each is a bootstrap over all sources.
+const INTERVALS_MAX: usize = 10;
 
 /// Adds up the store for a span, for one site or all. `fallback` is what made the numbers where the store does not tell.
 pub fn build(
@@ -62,22 +69,13 @@ pub fn build(
     let mut report = Report {
         schema_version: SCHEMA_VERSION,
         gatewatch_version: provenance.version.clone(),
-        period: PeriodPart {
-            name: span.name.clone(),
-            kind: span.kind.map_or("range", PeriodKind::name),
-            from: rfc3339(span.from.start()),
-            to: rfc3339(span.to.start()),
-            coverage: Coverage {
-                seconds,
-                seconds_observed: observed,
-                share: share(observed.unsigned_abs(), seconds.unsigned_abs()),
-            },
-        },
+        period: period(span, (seconds, observed)),
         open: false,
         site: site.map(str::to_owned),
         definition: DEFINITION,
         totals: totals(asked, &tables, &counters)?,
         headline,
+        by_site: tables.by_site.parts(&rows.sites),
         sites: rows.sites,
         origins: rows.countries,
         sectors: rows.sectors,
@@ -88,6 +86,7 @@ pub fn build(
         readings,
         series: series(asked, &tables.steps, &watch, &regimes)?,
         trend: trend::read(asked, declared)?,
+        incidents: incidents::read(store, span, site)?,
         campaigns: campaigns::read(store, span, site)?,
         regimes: regimes::rows(&regimes),
         losses: losses(&counters),
@@ -100,8 +99,10 @@ pub fn build(
         config_hash: provenance.config_hash.clone(),
         addresses: provenance.privacy.clone(),
         public_sources_min: None,
+        merged: None,
         corrects: None,
         previous_sha256: None,
+        zone: Zone::default(),
     };
     spread_out(&mut report, asked, provenance)?;
     report.headline.database_age_days =
@@ -110,6 +111,20 @@ pub fn build(
     report.headline.lower_bound = report.losses.iter().any(|(name, count)| *count > 0 && is_loss(name));
     report.headline.text = sentence::headline(&report, span);
     Ok(report)
+}
+
+fn period(span: &Span, (seconds, observed): (i64, i64)) -> PeriodPart {
+    PeriodPart {
+        name: span.name.clone(),
+        kind: span.kind.map_or("range", PeriodKind::name),
+        from: rfc3339(span.from.start()),
+        to: rfc3339(span.to.start()),
+        coverage: Coverage {
+            seconds,
+            seconds_observed: observed,
+            share: share(observed.unsigned_abs(), seconds.unsigned_abs()),
+        },
+    }
 }
 
 fn totals(
@@ -178,11 +193,14 @@ fn spread_out(
         top.interval = spread::share_interval(store, span, site, (country, declared))?;
         headline.agreement = dominance::agreement(store, span, site, (country, declared))?;
     }
+    for row in report.origins.iter_mut().filter(|row| row.share.is_some()).take(INTERVALS_MAX) {
+        row.interval = spread::share_interval(store, span, site, (&row.code, declared))?;
+    }
     Ok(())
 }
 
 /// RFC 3339 without a fraction.
-fn rfc3339(time: Timestamp) -> String {
+pub fn rfc3339(time: Timestamp) -> String {
     time.to_jiff().strftime("%Y-%m-%dT%H:%M:%SZ").to_string()
 }
 

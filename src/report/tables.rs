@@ -7,6 +7,7 @@ use crate::model::grade::Grade;
 use crate::model::period::Period;
 use crate::model::place::Sector;
 use crate::model::time::Hour;
+use crate::report::by_site::BySite;
 use crate::report::distinct::{Dimension, Told, told};
 use crate::report::query::{Second, StoreRow};
 use crate::report::shape::{Counts, OriginRow, Row, grade_title, sector_title};
@@ -22,6 +23,7 @@ pub struct Tables {
     pub totals: Counts,
     pub second: Second,
     pub units: Units,
+    pub by_site: BySite,
     sites: BTreeMap<String, Counts>,
     classes: BTreeMap<String, Counts>,
     grades: BTreeMap<String, Counts>,
@@ -53,6 +55,7 @@ impl Tables {
         self.totals.add(row.counts);
         self.second.add(row.second);
         self.units.add(row);
+        self.by_site.add(row);
         self.steps.entry(step).or_default().add(row.counts);
         for (table, key) in [
             (&mut self.sites, &row.site),
@@ -120,6 +123,7 @@ impl Tables {
                     name: countries::name(code).to_owned(),
                     counts: *counts,
                     share: (is_country(code) && base > 0 && part > 0).then(|| share(part, base)),
+                    interval: None,
                     base_rate: None,
                     campaigns: distinct.campaigns(code),
                     sources: distinct.sources(code),

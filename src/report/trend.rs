@@ -1,6 +1,6 @@
 //! Whether it is getting worse: months side by side, and a test that a change of how is counted does not pass.
 
-mod fit;
+pub(super) mod fit;
 pub mod months;
 
 use serde::Serialize;

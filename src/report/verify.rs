@@ -1,6 +1,9 @@
 //! Checks a report folder by what lies in it: the hash of every report, the chain of each kind, the identities in each
 //! report, the events and sources of each day, each period against the one it is part of, and the store where there is one.
 
+mod manifests;
+mod tallies;
+
 use std::collections::{BTreeMap, BTreeSet, HashSet};
 use std::fs::{self, File};
 use std::io::{BufRead, BufReader, Read};
@@ -10,7 +13,6 @@ use serde_json::Value;
 
 use crate::model::period::{Period, PeriodKind};
 use crate::report::json::canonical_hash;
-use crate::report::manifest::{self, Listed};
 use crate::report::provenance::Provenance;
 use crate::report::span::Span;
 use crate::report::store::{FILE_NAME, Store};
@@ -76,10 +78,11 @@ pub fn folder(folder: &Path) -> Result<Checked, ReportError> {
         check_chain(reports, &mut checked);
     }
     check_parts(&latest, &mut checked);
-    check_manifests(folder, &names, &mut checked);
+    manifests::check(folder, &names, &mut checked);
     for (period, closed) in latest.iter().filter(|(period, _)| period.kind() == PeriodKind::Day) {
         check_events(folder, &names, *period, closed, &mut checked)?;
         check_sources(folder, &names, *period, closed, &mut checked);
+        tallies::check(folder, *period, closed, &mut checked)?;
     }
     check_store(folder, &latest, &mut checked)?;
     Ok(checked)
@@ -167,46 +170,6 @@ fn check_chain(reports: &[(Period, String, Value)], checked: &mut Checked) {
             checked.complain(format!(
                 "{name}: follows {before}, which no report here has: one is missing or was changed"
             ));
-        }
-    }
-}
-
-/// Every file that a manifest lists is as it was, or has expired as listed; manifests are chained as well.
-fn check_manifests(folder: &Path, names: &BTreeSet<String>, checked: &mut Checked) {
-    let expired = manifest::expired(folder);
-    let mut chains: BTreeMap<PeriodKind, Vec<(Period, String, Value)>> = BTreeMap::new();
-    let mut latest: BTreeMap<Period, (u32, String, Value)> = BTreeMap::new();
-    for name in names {
-        let Some((period, version)) = names::parse_name("manifest", name) else { continue };
-        let Some(json) = read_report(&folder.join(name), name, checked) else { continue };
-        chains.entry(period.kind()).or_default().push((period, name.clone(), json.clone()));
-        if latest.get(&period).is_none_or(|(known, ..)| *known < version) {
-            latest.insert(period, (version, name.clone(), json));
-        }
-    }
-    for manifests in chains.values() {
-        check_chain(manifests, checked);
-    }
-    for (_, name, json) in latest.values() {
-        let listed = json.get("files").cloned().unwrap_or_default();
-        let listed: Vec<Listed> = serde_json::from_value(listed).unwrap_or_default();
-        for file in listed {
-            let present = [file.name.clone(), format!("{}.zst", file.name)];
-            let Some(present) = present.iter().find(|present| names.contains(*present)) else {
-                match expired.get(&file.name) {
-                    Some(_) => checked.unchecked.push(format!("{}: has expired, as listed", file.name)),
-                    None => checked.complain(format!("{name}: lists {}, which is not here", file.name)),
-                }
-                continue;
-            };
-            match manifest::hash(&folder.join(present)) {
-                Ok((_, found)) if found == file.sha256 => checked.files += 1,
-                Ok((_, found)) => checked.complain(format!(
-                    "{present}: its hash is {found}, {name} says {}: the file was changed",
-                    file.sha256
-                )),
-                Err(error) => checked.complain(format!("{present}: cannot be read: {error}")),
-            }
         }
     }
 }
@@ -312,10 +275,11 @@ fn compare_rows(closed: &Closed, table: &str, found: &BTreeMap<String, u64>, che
 
 fn lines(path: &Path) -> Result<impl Iterator<Item = std::io::Result<String>>, ReportError> {
     let file = File::open(path).map_err(ReportError::file("read", path))?;
-    let reader: Box<dyn Read> = if path.extension().is_some_and(|ending| ending == "zst") {
-        Box::new(zstd::Decoder::new(file).map_err(ReportError::file("read", path))?)
-    } else {
-        Box::new(file)
+    let reader: Box<dyn Read> = match path.extension().and_then(std::ffi::OsStr::to_str) {
+        Some("zst") => Box::new(zstd::Decoder::new(file).map_err(ReportError::file("read", path))?),
+        // Something else rotated it.
+        Some("gz") => Box::new(flate2::read::MultiGzDecoder::new(file)),
+        _ => Box::new(file),
     };
     Ok(BufReader::new(reader).lines())
 }

@@ -4,8 +4,9 @@
 //! then is. What a crash left beyond that length was never counted and is cut off at the next start, so events and
 //! tallies always agree.
 
-mod closing;
+pub mod closing;
 mod late;
+mod lines;
 
 use std::collections::BTreeSet;
 use std::path::PathBuf;
@@ -16,9 +17,9 @@ use crate::config::state::State;
 use crate::model::attempt::AttemptId;
 use crate::model::period::{Period, PeriodKind};
 use crate::model::pseudonym::{KEY_KEPT_MICROS, MonthKey};
-use crate::model::time::{Hour, MICROS_PER_SEC, Timestamp};
+use crate::model::time::{MICROS_PER_SEC, Timestamp};
 use crate::report::clock::Clock;
-use crate::report::event_files::{EventFiles, Length};
+use crate::report::event_files::EventFiles;
 use crate::report::format::{self, FormatRow};
 use crate::report::names::stem;
 use crate::report::provenance::Provenance;
@@ -26,7 +27,7 @@ use crate::report::shape::Report;
 use crate::report::span::Span;
 use crate::report::store::Store;
 use crate::report::summary;
-use crate::report::{ReportError, files, reading};
+use crate::report::{ReportError, files, reading, tally_files};
 use crate::tally::{OpenIncident, Snapshot};
 /// Where the traffic comes from.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -67,6 +68,10 @@ pub struct Writer {
     refreshed: Option<Timestamp>,
     /// Spans that a replay observed: remembered when it has come to its end.
     spans: Vec<(Timestamp, Timestamp)>,
+    /// Why no event lines are written, while none are.
+    stopped: Option<String>,
+    /// After a failure to write reports: when it is tried again.
+    retry: Option<Timestamp>,
 }
 
 impl Writer {
@@ -79,6 +84,9 @@ impl Writer {
         store.set_sources_per_day(u64::from(setup.state.sources_per_day));
         store.set_meta("provenance", &serde_json::to_string(&setup.provenance).unwrap_or_default())?;
         store.set_regime(&setup.provenance)?;
+        let mut repaired: Vec<String> = told.into_iter().collect();
+        store.set_meta(tally_files::SENSOR, &tally_files::sensor(&setup.settings))?;
+        repaired.extend(fleet_key(&store, &setup.settings)?);
         let (events, cut) = EventFiles::open(&setup.settings.directory, store.event_files()?)?;
         let mut writer = Self {
             events,
@@ -97,8 +105,9 @@ impl Writer {
             clock: Clock::default(),
             refreshed: None,
             spans: Vec::new(),
+            stopped: None,
+            retry: None,
         };
-        let mut repaired: Vec<String> = told.into_iter().collect();
         repaired.extend(cut);
         let hours = match writer.setup.mode {
             Mode::Live => writer.store.hours()?,
@@ -110,8 +119,9 @@ impl Writer {
             .flat_map(|hour| kinds.iter().map(|kind| Period::containing(*kind, hour.start())))
             .collect();
         for period in held {
-            // What an earlier run closed is only opened again by new counts, see `record`.
-            if writer.store.closed(period)?.is_none() {
+            // What an earlier run closed is only opened again by new counts, see `begin`: this run's, or those of one that was
+            // killed before it had closed the period again.
+            if !writer.store.is_closed(period)? || writer.store.is_reopened(period)? {
                 writer.open.insert(period);
             }
         }
@@ -169,6 +179,7 @@ impl Writer {
         self.store.set_sources_per_day(u64::from(settings.state.sources_per_day));
         self.formats = settings.report.formats.iter().filter_map(|name| format::by_name(name)).collect();
         self.store.set_meta("provenance", &serde_json::to_string(&provenance).unwrap_or_default())?;
+        self.store.set_meta(tally_files::SENSOR, &tally_files::sensor(&self.setup.settings))?;
         self.store.set_regime(&provenance)?;
         self.setup.provenance = provenance;
         Ok(())
@@ -181,7 +192,7 @@ impl Writer {
         }
         self.reopen();
         self.move_late(snapshot);
-        let lengths = if self.setup.settings.events { self.append_events(snapshot)? } else { Vec::new() };
+        let lines::Appended { lengths, unwritten } = self.append_events(snapshot)?;
         let hour = self.hour_of(snapshot);
         let unjudged = snapshot.unjudged.iter().flat_map(|(counted, sums)| {
             let counted = self.open_hour(*counted, hour);
@@ -189,7 +200,8 @@ impl Writer {
         });
         let conversations = reading::counters(snapshot);
         let mut extra = vec![
-            (hour, summary::EVENTS, snapshot.events_shed),
+            (hour, summary::EVENTS, snapshot.events_shed + unwritten),
+            (hour, summary::EVENTS_UNWRITTEN, unwritten),
             (hour, "late_attempts", snapshot.late),
             (hour, "duplicate_attempts", snapshot.duplicates),
             (hour, "sources_spilled", snapshot.sources_spilled),
@@ -203,6 +215,7 @@ impl Writer {
         for (counted, name, count) in unjudged {
             extra.push((counted, name, count));
         }
+        let begun = self.begin(snapshot)?;
         self.store.add(snapshot, &lengths, &extra, self.setup.mode)?;
         // From here on it is counted: nothing may fail any more, or it would be given again.
         self.events.committed(lengths);
@@ -212,14 +225,7 @@ impl Writer {
         if self.setup.mode == Mode::Replay {
             self.spans.append(&mut snapshot.spans);
         }
-        // A capture file may claim to span decades: periods in which it holds no packet get no report of their own.
-        let live = self.setup.mode == Mode::Live;
-        let watched = snapshot.watch.iter().filter(|(_, watch)| live || !watch.counters.is_empty());
-        let hours: BTreeSet<Hour> =
-            snapshot.rows.keys().map(|key| key.hour).chain(watched.map(|(hour, _)| *hour)).collect();
-        for hour in hours {
-            self.note_hour(hour);
-        }
+        self.open.extend(begun);
         Ok(())
     }
 
@@ -241,11 +247,18 @@ impl Writer {
         };
         Ok(Some((self.setup.settings.directory.join(format!("{stem}.txt")), report)))
     }
+}
 
-    fn append_events(&mut self, snapshot: &Snapshot) -> Result<Vec<Length>, ReportError> {
-        let today = Period::containing(PeriodKind::Day, self.clock.now());
-        let closed = &self.closed_now;
-        let part_max = self.setup.settings.events_part.0;
-        self.events.append(&snapshot.events, part_max, (today, |day| closed.contains(&day)))
+/// Takes the key of the fleet for sketches; tells where it comes too late.
+fn fleet_key(store: &Store, settings: &Settings) -> Result<Option<String>, ReportError> {
+    let path = &settings.sketch_key_file;
+    if path.as_os_str().is_empty() {
+        return Ok(None);
     }
+    let secret = std::fs::read(path).map_err(ReportError::file("read", path))?;
+    let taken = store.set_sketch_key(secret.trim_ascii())?;
+    Ok((!taken).then(|| {
+        let path = path.display();
+        format!("{path}: the store keeps sketches under another key already and goes on with that one")
+    }))
 }

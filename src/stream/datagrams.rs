@@ -38,6 +38,8 @@ pub struct Exchange {
     pub asked: Volume,
     /// What the server has sent so far, the datagram in hand included.
     pub answered: Volume,
+    /// Whether anybody can have written all of it: it came in a tunnel that is not known.
+    pub forgeable: bool,
 }
 
 /// Datagrams of one direction.
@@ -105,7 +107,8 @@ impl<S> Slot<S> {
     fn exchange(&self, now: Timestamp) -> Exchange {
         let (low, high) = self.key.ends();
         let (client, server) = if self.client_is_low { (low, high) } else { (high, low) };
-        Exchange { client, server, began: self.began, now, asked: self.asked, answered: self.answered }
+        let Self { began, asked, answered, .. } = *self;
+        Exchange { client, server, began, now, asked, answered, forgeable: self.key.is_forgeable() }
     }
 
     /// Since when its phase lasts.
@@ -194,7 +197,7 @@ impl<L: Listener> Datagrams<L> {
         counters: &mut Counters,
     ) -> Option<(Side, Exchange)> {
         self.expire(now, EXPIRED_PER_DATAGRAM, listener);
-        let (key, sender_is_low) = Key::between(datagram.source, datagram.destination);
+        let (key, sender_is_low) = Key::of_datagram(datagram);
         let at = self.slot_of(now, (datagram, key, sender_is_low), listener, counters)?;
         let slot = self.slots.slot(at)?;
         let side = if sender_is_low == slot.client_is_low { Side::Client } else { Side::Server };
@@ -412,6 +415,7 @@ mod tests {
                 destination: destination.parse().unwrap(),
                 identification: 0,
                 payload: b"four",
+                forgeable: false,
             };
             let now = Timestamp(secs * MICROS_PER_SEC);
             self.table.datagram(now, &datagram, &mut self.diary, &mut self.counters)

@@ -1,8 +1,8 @@
 //! One conversation: its two directions, who opened it, and what its packets prove of the origin.
 
-use std::net::{IpAddr, Ipv6Addr, SocketAddr};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 
-use crate::decode::transport::{Segment, flag};
+use crate::decode::transport::{Datagram, Segment, flag};
 use crate::model::contact::Touched;
 use crate::model::grade::Grade;
 use crate::model::stream::Side;
@@ -17,12 +17,21 @@ pub struct Key {
     low: u128,
     high: u128,
     ports: u32,
+    /// Whether it came in a tunnel that is not known: kept apart, so that nobody can write into a conversation that he is not
+    /// part of, nor make his own look forged.
+    forgeable: bool,
 }
 
 impl Key {
-    /// The key of a segment, and whether its sender is the lower end.
-    pub fn of(segment: &Segment<'_>) -> (Self, bool) {
-        Self::between(segment.source, segment.destination)
+    /// The key of a datagram, and whether its sender is the lower end.
+    pub fn of_datagram(datagram: &Datagram<'_>) -> (Self, bool) {
+        let (key, sender_is_low) = Self::between(datagram.source, datagram.destination);
+        (Self { forgeable: datagram.forgeable, ..key }, sender_is_low)
+    }
+
+    /// Whether anybody can have written the whole conversation.
+    pub const fn is_forgeable(&self) -> bool {
+        self.forgeable
     }
 
     /// The key of what goes from one end to the other, and whether the first is the lower end.
@@ -31,12 +40,22 @@ impl Key {
         let destination = (bits(destination.ip()), destination.port());
         let sender_is_low = source <= destination;
         let (low, high) = if sender_is_low { (source, destination) } else { (destination, source) };
-        (Self { low: low.0, high: high.0, ports: u32::from(low.1) << 16 | u32::from(high.1) }, sender_is_low)
+        let ports = u32::from(low.1) << 16 | u32::from(high.1);
+        (Self { low: low.0, high: high.0, ports, forgeable: false }, sender_is_low)
     }
 
     /// The lower and the higher end.
     pub fn ends(&self) -> (SocketAddr, SocketAddr) {
-        let end = |bits, port| SocketAddr::new(Ipv6Addr::from_bits(bits).to_canonical(), port);
+        let end = |bits: u128, port| {
+            // The prefix of addresses that stand for IPv4 (RFC 4291 §2.5.5.2).
+            let is_v4 = bits >> 32 == 0xffff;
+            let address: IpAddr = if is_v4 {
+                Ipv4Addr::from_bits(bits as u32).into()
+            } else {
+                Ipv6Addr::from_bits(bits).into()
+            };
+            SocketAddr::new(address, port)
+        };
         (end(self.low, (self.ports >> 16) as u16), end(self.high, self.ports as u16))
     }
 }
@@ -118,14 +137,13 @@ enum Window {
 pub struct Flow<S> {
     /// Links of its time-out list.
     pub links: Links,
-    /// Its two ends.
-    pub key: Key,
-    /// Hash of the key, to find it in the index without computing it anew.
-    pub hash: u64,
+    /// Hash of its two ends, to find it in the index without computing it anew.
+    pub hash: u32,
     /// Number, unique in this run.
     pub number: u64,
-    /// Whether the lower end of the key opened it.
-    pub client_is_low: bool,
+    /// Whether it came in a tunnel that is not known: kept apart, so that nobody can write into a conversation that he is not
+    /// part of, nor make his own look forged.
+    pub forgeable: bool,
     /// Who opened it.
     pub client: SocketAddr,
     /// Who was asked.
@@ -158,35 +176,32 @@ pub struct Flow<S> {
 }
 
 impl<S: Default> Flow<S> {
-    /// A conversation that begins with `segment`, sent by `sender`.
-    pub fn new(
-        (key, hash): (Key, u64),
-        number: u64,
-        segment: &Segment<'_>,
-        sender: Side,
-        sender_is_low: bool,
-    ) -> Self {
-        let opening =
-            if segment.has(flag::SYN) && sender == Side::Client { Opening::Asked } else { Opening::Unseen };
+    /// A conversation that begins with `segment`, sent by `sender`. Of a client's SYN its half is begun as well.
+    #[inline]
+    pub fn new(hash: u32, (number, now): (u64, Timestamp), segment: &Segment<'_>, sender: Side) -> Self {
+        let is_asked = segment.has(flag::SYN) && sender == Side::Client;
+        let mut from_client = Half::default();
+        if is_asked {
+            from_client.start(segment.sequence);
+        }
         let (client, server) = match sender {
             Side::Client => (segment.source, segment.destination),
             Side::Server => (segment.destination, segment.source),
         };
         Self {
             links: Links::default(),
-            key,
             hash,
             number,
-            client_is_low: sender_is_low == (sender == Side::Client),
+            forgeable: segment.forgeable,
             client,
             server,
-            from_client: Half::default(),
+            from_client,
             from_server: Half::default(),
-            phase: Phase::Opening,
-            opened: Timestamp::default(),
-            listed: Timestamp::default(),
-            last: Timestamp::default(),
-            opening,
+            phase: if segment.has(flag::SYN) { Phase::Opening } else { Phase::Open },
+            opened: now,
+            listed: now,
+            last: now,
+            opening: if is_asked { Opening::Asked } else { Opening::Unseen },
             window: Window::Open,
             handshake: false,
             only: Some(sender),
@@ -196,9 +211,15 @@ impl<S: Default> Flow<S> {
         }
     }
 
+    /// Whether it is the conversation of two ends, whichever of them opened it.
+    pub fn is_between(&self, (source, destination): (SocketAddr, SocketAddr)) -> bool {
+        (self.client == source && self.server == destination)
+            || (self.client == destination && self.server == source)
+    }
+
     /// Which end sent a segment.
-    pub const fn side(&self, sender_is_low: bool) -> Side {
-        if sender_is_low == self.client_is_low { Side::Client } else { Side::Server }
+    pub fn sender_of(&self, segment: &Segment<'_>) -> Side {
+        if segment.source == self.client { Side::Client } else { Side::Server }
     }
 
     /// What that side sends.
@@ -218,8 +239,12 @@ impl<S: Default> Flow<S> {
     ///
     /// E1 needs our SYN/ACK acknowledged with the right number: a blind forger would have to guess 32 bits
     /// (RFC 6528). E2 needs bytes of the server acknowledged by the client; in a conversation picked up in
-    /// the middle, both directions acknowledged. Everything else is E0, one direction alone as well.
+    /// the middle, both directions acknowledged. Everything else is E0, one direction alone as well, and whatever a tunnel
+    /// carries that anybody can send: all of its numbers are of one hand.
     pub const fn grade(&self) -> Grade {
+        if self.forgeable {
+            return Grade::E0;
+        }
         let heard_both = self.from_client.is_answered() && self.from_server.is_answered();
         if self.from_server.is_answered() && (self.handshake || heard_both) {
             Grade::E2
@@ -333,6 +358,7 @@ impl<S: Default> Flow<S> {
             asked: self.from_client.initial.unwrap_or_default(),
             opened: self.opened,
             grade: self.grade(),
+            forgeable: self.forgeable,
             one_sided: self.only.is_some(),
             now,
         }

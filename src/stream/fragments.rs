@@ -40,8 +40,9 @@ struct Datagram {
 }
 
 /// The datagrams in the making, of one worker.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub struct Fragments {
+    held_max: usize,
     waiting: HashMap<Key, Datagram, ahash::RandomState>,
     held: usize,
     /// No datagram in `waiting` is older than this.
@@ -50,7 +51,24 @@ pub struct Fragments {
     whole: Vec<u8>,
 }
 
+impl Default for Fragments {
+    fn default() -> Self {
+        Self::new(HELD_MAX_BYTES)
+    }
+}
+
 impl Fragments {
+    /// None so far. Bytes beyond `memory_bytes` are not held.
+    pub fn new(memory_bytes: usize) -> Self {
+        Self {
+            held_max: memory_bytes.min(HELD_MAX_BYTES),
+            waiting: HashMap::default(),
+            held: 0,
+            oldest: Timestamp::default(),
+            whole: Vec::new(),
+        }
+    }
+
     /// Takes a fragment in. Gives the whole packet once nothing of it is missing.
     pub fn add(
         &mut self,
@@ -73,7 +91,7 @@ impl Fragments {
             return None;
         }
         if !self.waiting.contains_key(&key) {
-            if self.waiting.len() >= DATAGRAMS_MAX || self.held >= HELD_MAX_BYTES {
+            if self.waiting.len() >= DATAGRAMS_MAX || self.held >= self.held_max {
                 counters.count(Counter::FragmentsDropped);
                 return None;
             }

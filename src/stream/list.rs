@@ -45,6 +45,11 @@ impl List {
         (self.oldest != NONE).then_some(self.oldest)
     }
 
+    /// Whether a slot is the member touched last.
+    pub const fn is_newest(&self, slot: u32) -> bool {
+        self.newest == slot
+    }
+
     /// Appends a slot that is in no list.
     pub fn push(&mut self, slots: &mut impl Linked, slot: u32) {
         if let Some(links) = slots.links(slot) {

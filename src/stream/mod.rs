@@ -43,6 +43,8 @@ pub struct View {
     pub opened: Timestamp,
     /// Grade of origin evidence so far.
     pub grade: Grade,
+    /// Whether anybody can have written all of it: it came in a tunnel that is not known.
+    pub forgeable: bool,
     /// Whether only one direction was captured so far.
     pub one_sided: bool,
     /// Packet time of the call.

@@ -1,28 +1,29 @@
 //! The flow table: finds the conversation of a segment, keeps the table within its limits.
 
-use std::net::SocketAddr;
+mod opening;
+mod step;
+
+use std::net::{IpAddr, SocketAddr};
 
 use hashbrown::HashTable;
 
 use crate::decode::transport::{Segment, flag};
 use crate::model::contact::Touched;
 use crate::model::progress::{Counter, Counters};
-use crate::model::stream::{Chunk, Side};
-use crate::model::time::{MICROS_PER_SEC, Timestamp};
-use crate::stream::flow::{Flow, Key, Opening, Phase};
-use crate::stream::half::{Arrival, Intake};
+use crate::model::stream::Side;
+use crate::model::time::Timestamp;
+use crate::stream::flow::{Flow, Phase};
 use crate::stream::list::{Linked, Links, List};
+use crate::stream::table::opening::opener;
+use crate::stream::table::step::{Step, tell};
 use crate::stream::{Consumer, FlowRef};
 
 /// Conversations forgotten for one segment at most, so that a silence is not paid for by one packet.
 const EXPIRED_PER_SEGMENT: usize = 64;
-/// How long bytes may be missing after their receiver acknowledged them. Frames of one conversation change
-/// places within milliseconds (several queues, a mirror port); a quarter of a second is no reordering.
-const GAP_PATIENCE_MICROS: i64 = MICROS_PER_SEC / 4;
-/// A SYN on an open conversation that was silent for so long opens a new one at once.
-const STALE_MICROS: i64 = 60 * MICROS_PER_SEC;
-/// Memory of one slot with its share of the index; for dividing the limit.
-pub const FLOW_BYTES: usize = 512;
+/// Memory of one slot with its share of the index; for dividing the limit. A test holds it.
+pub const FLOW_BYTES: usize = 480;
+/// Emptied conversations whose memory the next ones take: as many as one segment forgets at most.
+const SPARE_MAX: usize = EXPIRED_PER_SEGMENT;
 
 /// Limits of the table.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -35,35 +36,50 @@ pub struct Limits {
 
 struct Slots<S>(Vec<Option<Box<Flow<S>>>>);
 
-impl<S> Linked for Slots<S> {
+impl<S: Default> Linked for Slots<S> {
     fn links(&mut self, slot: u32) -> Option<&mut Links> {
         self.flow(slot).map(|flow| &mut flow.links)
     }
 }
 
-impl<S> Slots<S> {
+impl<S: Default> Slots<S> {
     fn flow(&mut self, slot: u32) -> Option<&mut Flow<S>> {
         self.0.get_mut(slot as usize)?.as_deref_mut()
     }
 
-    fn is(&self, slot: u32, key: &Key) -> bool {
-        self.0.get(slot as usize).and_then(Option::as_deref).is_some_and(|flow| flow.key == *key)
+    fn is_between(&self, slot: u32, (ends, forgeable): ((SocketAddr, SocketAddr), bool)) -> bool {
+        let flow = self.0.get(slot as usize).and_then(Option::as_deref);
+        flow.is_some_and(|flow| flow.forgeable == forgeable && flow.is_between(ends))
     }
+}
 
-    fn hash(&self, slot: u32) -> u64 {
-        self.0.get(slot as usize).and_then(Option::as_deref).map_or(0, |flow| flow.hash)
-    }
+/// A slot in the index. With its hash, so that neither a look-up in vain nor the growth of the index touches a conversation: they
+/// are in no cache.
+#[derive(Clone, Copy)]
+struct Indexed {
+    hash: u32,
+    slot: u32,
+}
+
+/// Fills the word that the index takes its place and its tag from.
+const fn spread(hash: u32) -> u64 {
+    (hash as u64) << 32 | hash as u64
 }
 
 /// All conversations of one worker.
 pub struct Table<C: Consumer> {
     limits: Limits,
-    /// Slots by the hash of their key. Four bytes a slot: most look-ups end in it without touching a conversation.
-    index: HashTable<u32>,
+    /// Slots by the hash of their key: most look-ups end in it.
+    index: HashTable<Indexed>,
     hasher: ahash::RandomState,
     slots: Slots<C::State>,
     free: Vec<u32>,
+    /// Memory of conversations that were forgotten and held nothing: at a flood each is a new one at once.
+    spare: Vec<Box<Flow<C::State>>>,
     lists: [List; Phase::ALL.len()],
+    /// Invariant: no conversation is to be looked at before this time. Saves each segment the way to the oldest of each list, which
+    /// are in no cache.
+    quiet_until: Timestamp,
     held: usize,
     opened: u64,
 }
@@ -77,7 +93,9 @@ impl<C: Consumer> Table<C> {
             hasher: ahash::RandomState::default(),
             slots: Slots(Vec::new()),
             free: Vec::new(),
+            spare: Vec::new(),
             lists: [List::default(); Phase::ALL.len()],
+            quiet_until: Timestamp(i64::MAX),
             held: 0,
             opened: 0,
         }
@@ -102,15 +120,14 @@ impl<C: Consumer> Table<C> {
         counters: &mut Counters,
     ) {
         self.expire(now, EXPIRED_PER_SEGMENT, consumer);
-        let (key, sender_is_low) = Key::of(segment);
-        let found = self.slot_of(now, segment, (key, sender_is_low), (consumer, counters));
+        let found = self.slot_of(now, segment, consumer, counters);
         let Some(slot) = found else { return };
         let Some(flow) = self.slots.flow(slot) else { return };
         let mut step = Step { flow, slot, now, consumer, counters, room: 0 };
         step.room = self.limits.held_max_bytes.saturating_sub(self.held);
         let before = step.flow.held;
         let phase_before = step.flow.phase;
-        step.take(segment, sender_is_low);
+        step.take(segment);
         let flow = step.flow;
         flow.held = flow.from_client.held() + flow.from_server.held() + C::held(&flow.state);
         flow.last = now;
@@ -124,15 +141,30 @@ impl<C: Consumer> Table<C> {
 
     /// Puts a conversation at the end of the list of its phase.
     fn relist(&mut self, slot: u32, (before, after): (Phase, Phase), now: Timestamp) {
-        if let Some(list) = self.lists.get_mut(before as usize) {
-            list.remove(&mut self.slots, slot);
+        // The newest of its list stays where it is: so it is with each segment of a conversation that has the line to itself.
+        let newest = self.lists.get(before as usize).is_some_and(|list| list.is_newest(slot));
+        if before != after || !newest {
+            if let Some(list) = self.lists.get_mut(before as usize) {
+                list.remove(&mut self.slots, slot);
+            }
+            self.enlist(slot, after);
         }
         if let Some(flow) = self.slots.flow(slot) {
             flow.listed = now;
         }
-        if let Some(list) = self.lists.get_mut(after as usize) {
+        self.look_at(now, after);
+    }
+
+    /// Puts a conversation that is in no list at the end of one.
+    fn enlist(&mut self, slot: u32, phase: Phase) {
+        if let Some(list) = self.lists.get_mut(phase as usize) {
             list.push(&mut self.slots, slot);
         }
+    }
+
+    /// Notes that a conversation of a phase was listed.
+    fn look_at(&mut self, listed: Timestamp, phase: Phase) {
+        self.quiet_until = self.quiet_until.min(listed.plus_micros(phase.patience_micros()));
     }
 
     /// Takes an ICMP error that quotes a SYN, by its ends and sequence number.
@@ -143,11 +175,10 @@ impl<C: Consumer> Table<C> {
         how: Touched,
         consumer: &mut C,
     ) {
-        let (key, client_is_low) = Key::between(client, server);
-        let hash = self.hasher.hash_one(key);
-        if let Some(slot) = self.index.find(hash, |slot| self.slots.is(*slot, &key)).copied()
+        let hash = self.hash(client, server);
+        if let Some(slot) = self.find((client, server), false, hash)
             && let Some(flow) = self.slots.flow(slot)
-            && flow.client_is_low == client_is_low
+            && flow.client == client
             && flow.fate() == Some(Touched::Silent)
             && flow.from_client.initial == Some(sequence)
         {
@@ -157,12 +188,18 @@ impl<C: Consumer> Table<C> {
 
     /// Forgets conversations that were silent for longer than their phase allows, `limit` at most.
     pub fn expire(&mut self, now: Timestamp, limit: usize, consumer: &mut C) {
+        if now < self.quiet_until {
+            return;
+        }
         let mut left = limit;
+        // Lowered again by whatever is still listed.
+        self.quiet_until = Timestamp(i64::MAX);
         for phase in Phase::ALL {
-            while left > 0 {
-                let Some(slot) = self.lists.get(phase as usize).and_then(List::oldest) else { break };
+            while let Some(slot) = self.lists.get(phase as usize).and_then(List::oldest) {
                 let Some(flow) = self.slots.flow(slot) else { break };
-                if now.micros_since(flow.listed) < phase.patience_micros() {
+                let listed = flow.listed;
+                if left == 0 || now.micros_since(listed) < phase.patience_micros() {
+                    self.look_at(listed, phase);
                     break;
                 }
                 if phase == Phase::Opening && flow.is_trying(now) {
@@ -202,20 +239,40 @@ impl<C: Consumer> Table<C> {
         }
     }
 
+    /// The same whichever end sends: of two keyed hashes the sum. Cheaper than to order the ends first, and nobody who does not
+    /// know the key can choose two sums to be equal.
+    fn hash(&self, source: SocketAddr, destination: SocketAddr) -> u32 {
+        self.hash_of(source).wrapping_add(self.hash_of(destination)) as u32
+    }
+
+    fn hash_of(&self, end: SocketAddr) -> u64 {
+        match end.ip() {
+            IpAddr::V4(v4) => self.hasher.hash_one(u64::from(v4.to_bits()) << 16 | u64::from(end.port())),
+            IpAddr::V6(v6) => self.hasher.hash_one((v6.to_bits(), end.port())),
+        }
+    }
+
+    /// The slot of the conversation of two ends. What came in a tunnel that is not known is one of its own.
+    fn find(&self, ends: (SocketAddr, SocketAddr), forgeable: bool, hash: u32) -> Option<u32> {
+        let is = |place: &Indexed| place.hash == hash && self.slots.is_between(place.slot, (ends, forgeable));
+        self.index.find(spread(hash), is).map(|place| place.slot)
+    }
+
     /// The slot of the segment's conversation, opening one where there is none.
     fn slot_of(
         &mut self,
         now: Timestamp,
         segment: &Segment<'_>,
-        (key, sender_is_low): (Key, bool),
-        (consumer, counters): (&mut C, &mut Counters),
+        consumer: &mut C,
+        counters: &mut Counters,
     ) -> Option<u32> {
-        let hash = self.hasher.hash_one(key);
-        if let Some(slot) = self.index.find(hash, |slot| self.slots.is(*slot, &key)).copied() {
+        let ends = (segment.source, segment.destination);
+        let hash = self.hash(ends.0, ends.1);
+        if let Some(slot) = self.find(ends, segment.forgeable, hash) {
             let flow = self.slots.flow(slot)?;
             let silent = now.micros_since(flow.last);
             let stale = silent >= flow.phase.timeout_micros();
-            if !stale && !flow.is_reopened_by(segment, sender_is_low, silent) {
+            if !stale && !flow.is_reopened_by(segment, silent) {
                 return Some(slot);
             }
             self.forget(slot, now, consumer);
@@ -228,14 +285,28 @@ impl<C: Consumer> Table<C> {
             self.evict(now, consumer);
             counters.count(Counter::FlowsEvicted);
         }
-        self.opened += 1;
         counters.count(Counter::FlowsOpened);
-        let mut flow = Box::new(Flow::new((key, hash), self.opened, segment, sender, sender_is_low));
         if !segment.has(flag::SYN) {
-            flow.phase = Phase::Open;
             counters.count(Counter::FlowsMidstream);
         }
-        (flow.opened, flow.listed) = (now, now);
+        let slot = self.open(now, hash, segment, sender);
+        // Of a SYN that carries nothing all is known: it has no way to go through its conversation.
+        let is_bare = sender == Side::Client && segment.has(flag::SYN) && segment.payload.is_empty();
+        (!is_bare).then_some(slot)
+    }
+
+    /// Makes the conversation that a segment opens.
+    fn open(&mut self, now: Timestamp, hash: u32, segment: &Segment<'_>, sender: Side) -> u32 {
+        self.opened += 1;
+        let number = self.opened;
+        // Made in two places, so that it is made where it stays instead of being copied there.
+        let flow = match self.spare.pop() {
+            Some(mut spare) => {
+                *spare = Flow::new(hash, (number, now), segment, sender);
+                spare
+            }
+            None => Box::new(Flow::new(hash, (number, now), segment, sender)),
+        };
         let phase = flow.phase;
         let slot = if let Some(slot) = self.free.pop() {
             if let Some(place) = self.slots.0.get_mut(slot as usize) {
@@ -246,9 +317,11 @@ impl<C: Consumer> Table<C> {
             self.slots.0.push(Some(flow));
             self.slots.0.len() as u32 - 1
         };
-        self.index.insert_unique(hash, slot, |slot| self.slots.hash(*slot));
-        self.lists.get_mut(phase as usize)?.push(&mut self.slots, slot);
-        Some(slot)
+        let place = Indexed { hash, slot };
+        self.index.insert_unique(spread(hash), place, |place| spread(place.hash));
+        self.enlist(slot, phase);
+        self.look_at(now, phase);
+        slot
     }
 
     /// Makes room: the conversation whose loss costs least goes first (unfinished handshakes, then ended
@@ -268,196 +341,19 @@ impl<C: Consumer> Table<C> {
             list.remove(&mut self.slots, slot);
         }
         if let Some(mut flow) = self.slots.0.get_mut(slot as usize).and_then(Option::take) {
-            if let Some(fate) = flow.fate() {
-                tell(&mut flow, slot, (now, fate), consumer);
-            }
             let view = flow.view(slot, now);
+            if let Some(fate) = flow.fate() {
+                consumer.touched(&view, &mut flow.state, fate);
+            }
             consumer.ended(&view, &mut flow.state);
-            if let Ok(entry) = self.index.find_entry(flow.hash, |other| *other == slot) {
+            if let Ok(entry) = self.index.find_entry(spread(flow.hash), |other| other.slot == slot) {
                 entry.remove();
             }
             self.held = self.held.saturating_sub(flow.held);
             self.free.push(slot);
-        }
-    }
-}
-
-/// Which end sent the first segment of a conversation; `None` for a segment that opens none.
-fn opener<C: Consumer>(segment: &Segment<'_>, consumer: &C) -> Option<Side> {
-    match (segment.has(flag::SYN), segment.has(flag::ACK)) {
-        // No stack opens with these (RFC 9293 §3.10.7.2 drops or refuses them), and every other segment acknowledges.
-        (true, _) if segment.has(flag::FIN | flag::RST) => None,
-        (false, false) => None,
-        (true, false) => Some(Side::Client),
-        (true, true) => Some(Side::Server),
-        // Picked up in the middle. A bare ACK, FIN or RST tells nothing that is worth a slot.
-        (false, _) if segment.payload.is_empty() => None,
-        // The bytes know best; then the port that looks like a service.
-        (false, _) => Some(consumer.sender_of(segment.payload).unwrap_or({
-            if segment.source.port() < segment.destination.port() { Side::Server } else { Side::Client }
-        })),
-    }
-}
-
-/// Tells what became of a conversation's SYN. Once: there is nothing to tell after it.
-fn tell<C: Consumer>(
-    flow: &mut Flow<C::State>,
-    slot: u32,
-    (now, how): (Timestamp, Touched),
-    consumer: &mut C,
-) {
-    flow.opening = Opening::Told;
-    let view = flow.view(slot, now);
-    consumer.touched(&view, &mut flow.state, how);
-}
-
-impl<S: Default> Flow<S> {
-    /// Whether a segment shows that these ports now carry another conversation.
-    ///
-    /// A SYN alone proves nothing (anybody can forge one): an open conversation yields only when the server
-    /// agrees to it, or after a long silence.
-    fn is_reopened_by(&mut self, segment: &Segment<'_>, sender_is_low: bool, silent: i64) -> bool {
-        if !segment.has(flag::SYN) || segment.has(flag::FIN | flag::RST) {
-            return false;
-        }
-        if segment.has(flag::ACK) {
-            let agreed = segment.acknowledgement.wrapping_sub(1);
-            return self.reopening == Some(agreed);
-        }
-        let side = self.side(sender_is_low);
-        let same = self.half(side).initial == Some(segment.sequence);
-        if same || side == Side::Server && self.phase == Phase::Opening {
-            return false;
-        }
-        if self.phase != Phase::Open || silent >= STALE_MICROS {
-            return true;
-        }
-        self.reopening = Some(segment.sequence);
-        false
-    }
-}
-
-/// One segment's way through its conversation.
-struct Step<'a, C: Consumer> {
-    flow: &'a mut Flow<C::State>,
-    slot: u32,
-    now: Timestamp,
-    consumer: &'a mut C,
-    counters: &'a mut Counters,
-    room: usize,
-}
-
-impl<C: Consumer> Step<'_, C> {
-    fn take(&mut self, segment: &Segment<'_>, sender_is_low: bool) {
-        let side = self.flow.side(sender_is_low);
-        let begin = segment.sequence.wrapping_add(u32::from(segment.has(flag::SYN)));
-        let repeated_syn = segment.has(flag::SYN)
-            && self.flow.half(side).initial.is_some_and(|initial| initial != segment.sequence);
-        if repeated_syn {
-            return;
-        }
-        self.flow.hear(side);
-        self.flow.shake(segment, side);
-        self.decide(segment, side);
-        if !segment.payload.is_empty() {
-            self.flow.half(side).pick_up(begin);
-            self.data(side, begin, segment.payload);
-        }
-        if segment.has(flag::ACK) {
-            self.acknowledgement(side, segment.acknowledgement);
-            self.flow.shake(segment, side);
-            self.decide(segment, side);
-        }
-        self.gaps();
-        if segment.has(flag::FIN) {
-            self.flow.half(side).finish(begin.wrapping_add(segment.payload.len() as u32));
-        }
-        self.settle(segment, side);
-    }
-
-    /// Tells what this segment decides of the SYN.
-    fn decide(&mut self, segment: &Segment<'_>, side: Side) {
-        if let Some(how) = self.flow.decided(segment, side) {
-            tell(self.flow, self.slot, (self.now, how), self.consumer);
-        }
-    }
-
-    fn data(&mut self, side: Side, sequence: u32, bytes: &[u8]) {
-        let half = match side {
-            Side::Client => &mut self.flow.from_client,
-            Side::Server => &mut self.flow.from_server,
-        };
-        let was_closed = half.is_closed();
-        let intake = Intake { time: self.now, room: self.room, counters: self.counters };
-        match half.arrive(sequence, bytes, intake) {
-            Arrival::Deliver(fresh) if !was_closed => {
-                self.deliver(side, fresh, self.now);
-                self.drain(side);
+            if flow.held == 0 && self.spare.len() < SPARE_MAX {
+                self.spare.push(flow);
             }
-            _ => {}
-        }
-    }
-
-    fn deliver(&mut self, side: Side, bytes: &[u8], time: Timestamp) {
-        let view = self.flow.view(self.slot, self.now);
-        let half = self.flow.half(side);
-        let chunk = Chunk { bytes, offset: half.offset(), time, conflicting: half.take_conflicting() };
-        half.advance(bytes.len());
-        self.consumer.data(&view, &mut self.flow.state, side, chunk);
-    }
-
-    fn drain(&mut self, side: Side) {
-        while let Some((bytes, known, time)) = self.flow.half(side).ready() {
-            self.deliver(side, bytes.get(known..).unwrap_or_default(), time);
-        }
-    }
-
-    fn acknowledgement(&mut self, side: Side, number: u32) {
-        let other = match side {
-            Side::Client => Side::Server,
-            Side::Server => Side::Client,
-        };
-        let fresh = self.flow.half(other).acknowledge(number, self.now, self.counters);
-        if fresh && side == Side::Client {
-            let view = self.flow.view(self.slot, self.now);
-            self.consumer.acknowledged(&view, &mut self.flow.state);
-        }
-    }
-
-    fn gaps(&mut self) {
-        for side in [Side::Client, Side::Server] {
-            while let Some(missing) = self.flow.half(side).lost(self.now, GAP_PATIENCE_MICROS) {
-                self.counters.add(Counter::GapBytes, missing as u64);
-                let view = self.flow.view(self.slot, self.now);
-                self.flow.half(side).advance(missing);
-                self.consumer.gap(&view, &mut self.flow.state, side, missing as u64);
-                self.drain(side);
-            }
-        }
-    }
-
-    /// Moves the conversation to its next phase.
-    fn settle(&mut self, segment: &Segment<'_>, side: Side) {
-        for ending in [Side::Client, Side::Server] {
-            if self.flow.half(ending).closes() {
-                let view = self.flow.view(self.slot, self.now);
-                self.consumer.closed(&view, &mut self.flow.state, ending);
-            }
-        }
-        if let Some(stall) = self.flow.stall(segment, side, self.now) {
-            let view = self.flow.view(self.slot, self.now);
-            self.consumer.stalled(&view, &mut self.flow.state, stall);
-        }
-        let reset = segment.has(flag::RST) && self.flow.half(side).accepts_reset(segment.sequence);
-        let ended = self.flow.from_client.is_closed() && self.flow.from_server.is_closed();
-        if reset || ended {
-            self.flow.phase = Phase::Closing;
-        } else if self.flow.phase == Phase::Opening
-            && (self.flow.handshake
-                || self.flow.from_client.is_answered()
-                || self.flow.from_server.is_answered())
-        {
-            self.flow.phase = Phase::Open;
         }
     }
 }

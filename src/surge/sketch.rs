@@ -2,6 +2,8 @@
 
 use std::net::IpAddr;
 
+use crate::surge::table::word;
+
 /// Registers of the source estimate: a standard error of 1.04 / √256, 6.5 %.
 const REGISTERS: usize = 256;
 /// Correction of that number of registers (Flajolet et al., 2007).
@@ -31,7 +33,7 @@ impl Default for Sketch {
 impl Sketch {
     /// Takes a packet.
     pub fn add(&mut self, hasher: &ahash::RandomState, source: IpAddr, port: u16) {
-        let hash = hasher.hash_one(source);
+        let hash = hasher.hash_one(word(source));
         let rank = (hash >> 8).trailing_zeros().min(55) as u8 + 1;
         if let Some(register) = self.registers.get_mut((hash & 0xff) as usize)
             && rank > *register

@@ -1,5 +1,6 @@
 //! Counters of the current second by address and kind, in a table that never grows beyond its limit.
 
+use std::hash::{Hash, Hasher};
 use std::net::IpAddr;
 
 use hashbrown::HashTable;
@@ -12,18 +13,35 @@ use crate::surge::sketch::Sketch;
 const SKETCH_FROM: u64 = 32;
 /// Seconds of which it is remembered whether they were flooded: longer than a SYN waits for its answer.
 const REMEMBERED_SECONDS: i64 = 32;
+/// Seconds of those, in which a source came, from which on it goes on and on: people ask for a page and read it.
+const STEADY_SECONDS: u32 = 16;
 /// Entries looked at to find one that can go.
 const LOOKS: usize = 8;
 /// Sources of a scan, its decoys included; a flood in forged names has many times more.
 const SCAN_PORTS_MIN: u32 = 16;
 
 /// What is counted.
-#[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub struct Key {
     /// The victim, or of what a handshake proves the source.
     pub address: IpAddr,
     /// What it is.
     pub kind: SurgeKind,
+}
+
+/// The address in one word: it is hashed for each packet, and in its own form it takes four steps.
+pub(super) const fn word(address: IpAddr) -> u128 {
+    match address {
+        IpAddr::V4(v4) => v4.to_ipv6_mapped().to_bits(),
+        IpAddr::V6(v6) => v6.to_bits(),
+    }
+}
+
+impl Hash for Key {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        state.write_u128(word(self.address));
+        self.kind.hash(state);
+    }
 }
 
 /// The value that most packets name, if one does (Boyer and Moore, 1981).
@@ -72,6 +90,8 @@ pub struct Second {
     pub port: Vote<u16>,
     /// The other end of most of them.
     pub peer: Vote<IpAddr>,
+    /// Its port; of UDP alone.
+    pub peer_port: Vote<u16>,
 }
 
 /// One address and kind.
@@ -88,14 +108,21 @@ pub struct Entry {
     pub held: u32,
     /// Bit n: the second `second - n` was flooded.
     flooded: u32,
+    /// Bit n: something came in the second `second - n`.
+    active: u32,
     sketch: Option<Box<Sketch>>,
 }
+
+/// Memory of one entry with its sketch, two words of the allocator, and its share of an index that may be half empty.
+pub const ENTRY_BYTES: usize = size_of::<Entry>() + size_of::<Sketch>() + 16 + 2 * (size_of::<u32>() + 1);
 
 /// A packet as it is counted.
 #[derive(Clone, Copy, Debug)]
 pub struct Hit {
     /// The other end.
     pub peer: IpAddr,
+    /// The port it came from.
+    pub peer_port: u16,
     /// The port it names.
     pub port: u16,
     /// Its bytes on the wire.
@@ -104,17 +131,22 @@ pub struct Hit {
 
 impl Entry {
     fn new(key: Key, hash: u64, second: i64) -> Self {
-        Self { key, hash, second, counts: Second::default(), held: 0, flooded: 0, sketch: None }
+        Self { key, hash, second, counts: Second::default(), held: 0, flooded: 0, active: 0, sketch: None }
     }
 
-    /// Begins another second.
+    /// Moves on to a second.
+    fn reach(&mut self, second: i64) {
+        if self.second != second {
+            self.roll(second);
+        }
+    }
+
     fn roll(&mut self, second: i64) {
         let gone = second.saturating_sub(self.second);
-        if gone == 0 {
-            return;
-        }
         self.flooded |= u32::from(self.is_flood());
-        self.flooded = if (0..REMEMBERED_SECONDS).contains(&gone) { self.flooded << gone } else { 0 };
+        self.active |= u32::from(self.counts.packets > 0);
+        let remembered = |bits: u32| if (0..REMEMBERED_SECONDS).contains(&gone) { bits << gone } else { 0 };
+        (self.flooded, self.active) = (remembered(self.flooded), remembered(self.active));
         let Second { port, peer, .. } = std::mem::take(&mut self.counts);
         if self.held > 0 {
             (self.counts.port, self.counts.peer) = (port, peer);
@@ -134,6 +166,11 @@ impl Entry {
         // Each decoy probes each port, and a silent port is probed again.
         let probes = u64::from(ports) * u64::from(sources.max(1)) * 4;
         ports >= SCAN_PORTS_MIN && probes >= self.counts.packets
+    }
+
+    /// Whether it came in most of the last seconds.
+    pub const fn is_steady(&self) -> bool {
+        self.active.count_ones() >= STEADY_SECONDS
     }
 
     /// Whether this second is a flood, as far as it has gone: more than the floor that nothing honest explains.
@@ -170,6 +207,8 @@ pub struct Counts {
     entries: Vec<Entry>,
     entries_max: usize,
     hand: usize,
+    /// The slot that was counted in last: in a flood it is that of the next packet as well.
+    latest: u32,
     /// Entries that reached their floor in this second.
     busy: Vec<u32>,
     /// Entries that gave way to another before their time.
@@ -182,29 +221,35 @@ impl Counts {
         Self {
             index: HashTable::new(),
             hasher: ahash::RandomState::default(),
-            entries: Vec::new(),
+            // At once: a table that grew by doubling would take twice its room for a moment, and it is not large.
+            entries: Vec::with_capacity(entries_max),
             entries_max,
             hand: 0,
+            latest: 0,
             busy: Vec::new(),
             evicted: 0,
         }
     }
 
-    /// Counts a packet.
-    pub fn hit(&mut self, second: i64, key: Key, hit: Hit) {
-        let Some(slot) = self.slot(second, key) else { return };
-        let Some(entry) = self.entries.get_mut(slot as usize) else { return };
+    /// Counts a packet; gives its entry.
+    pub fn hit(&mut self, second: i64, key: Key, hit: Hit) -> Option<&Entry> {
+        let slot = self.slot(second, key)?;
+        let entry = self.entries.get_mut(slot as usize)?;
         let counts = &mut entry.counts;
         counts.packets += 1;
         counts.bytes += u64::from(hit.bytes);
         counts.port.cast(hit.port);
         counts.peer.cast(hit.peer);
+        if key.kind == SurgeKind::Udp {
+            counts.peer_port.cast(hit.peer_port);
+        }
         if counts.packets == super::attention(key.kind) {
             self.busy.push(slot);
         }
         if counts.packets >= SKETCH_FROM || entry.sketch.is_some() {
             entry.sketch.get_or_insert_default().add(&self.hasher, hit.peer, hit.port);
         }
+        Some(entry)
     }
 
     /// Counts what speaks for honest traffic, where the address is known.
@@ -212,7 +257,7 @@ impl Counts {
         if let Some(slot) = self.find(key)
             && let Some(entry) = self.entries.get_mut(slot as usize)
         {
-            entry.roll(second);
+            entry.reach(second);
             entry.counts.completed += 1;
             entry.counts.completed_bytes += u64::from(bytes);
         }
@@ -259,27 +304,38 @@ impl Counts {
         let Some(entry) = self.find(key).and_then(|slot| self.entries.get(slot as usize)) else {
             return false;
         };
-        (second.saturating_sub(1)..=second.saturating_add(1)).any(|second| {
-            match entry.second.saturating_sub(second) {
-                0 => entry.is_flood(),
-                gone @ 1..REMEMBERED_SECONDS => entry.flooded >> gone & 1 != 0,
-                _ => false,
-            }
-        })
+        let gone = entry.second.saturating_sub(second);
+        if !(-1..=REMEMBERED_SECONDS).contains(&gone) {
+            return false;
+        }
+        // Three bits around that second, of which the lowest of all is the second that still goes on.
+        let around = u64::from(entry.flooded & !1) << 2 >> (gone + 1) & 0b111;
+        around != 0 || gone <= 1 && entry.is_flood()
     }
 
     fn find(&self, key: Key) -> Option<u32> {
-        let hash = self.hasher.hash_one(key);
-        let is = |slot: &u32| self.entries.get(*slot as usize).is_some_and(|entry| entry.key == key);
-        self.index.find(hash, is).copied()
+        if self.has(self.latest, key) {
+            return Some(self.latest);
+        }
+        self.index.find(self.hasher.hash_one(key), |slot| self.has(*slot, key)).copied()
+    }
+
+    fn has(&self, slot: u32, key: Key) -> bool {
+        self.entries.get(slot as usize).is_some_and(|entry| entry.key == key)
     }
 
     /// The slot of a key in this second, a new one where there is none.
     fn slot(&mut self, second: i64, key: Key) -> Option<u32> {
+        if !self.has(self.latest, key) {
+            self.latest = self.slot_anew(second, key)?;
+        }
+        self.entries.get_mut(self.latest as usize)?.reach(second);
+        Some(self.latest)
+    }
+
+    fn slot_anew(&mut self, second: i64, key: Key) -> Option<u32> {
         let hash = self.hasher.hash_one(key);
-        let is = |slot: &u32| self.entries.get(*slot as usize).is_some_and(|entry| entry.key == key);
-        if let Some(slot) = self.index.find(hash, is).copied() {
-            self.entries.get_mut(slot as usize)?.roll(second);
+        if let Some(slot) = self.index.find(hash, |slot| self.has(*slot, key)).copied() {
             return Some(slot);
         }
         let fresh = Entry::new(key, hash, second);

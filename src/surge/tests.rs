@@ -10,7 +10,7 @@ fn forged(number: u32) -> IpAddr {
 }
 
 fn hit(peer: IpAddr, port: u16) -> Hit {
-    Hit { peer, port, bytes: 60 }
+    Hit { peer, peer_port: 4_000, port, bytes: 60 }
 }
 
 fn key(address: IpAddr, kind: SurgeKind) -> Key {
@@ -37,7 +37,7 @@ fn play(surges: &mut Surges, seconds: &[&[(Key, Hit)]]) -> Vec<Surge> {
 fn a_forged_flood_is_one_surge_a_second_to_the_unit() {
     let flood: Vec<_> =
         (0..5_000).map(|number| (key(VICTIM, SurgeKind::Syn), hit(forged(number), 80))).collect();
-    let mut surges = Surges::default();
+    let mut surges = Surges::new(usize::MAX);
     let told = play(&mut surges, &[&flood, &flood, &flood]);
     assert_eq!(told.len(), 3);
     for (second, surge) in told.iter().enumerate() {
@@ -55,7 +55,7 @@ fn a_forged_flood_is_one_surge_a_second_to_the_unit() {
 
 #[test]
 fn it_is_remembered_that_a_second_was_flooded_until_its_syns_are_given_up() {
-    let mut surges = Surges::default();
+    let mut surges = Surges::new(usize::MAX);
     for number in 0..200 {
         surges.turn(Timestamp(0), |_| ());
         surges.packet(Timestamp(0), key(VICTIM, SurgeKind::Syn), hit(forged(number), 80));
@@ -72,8 +72,8 @@ fn it_is_remembered_that_a_second_was_flooded_until_its_syns_are_given_up() {
 fn below_the_floor_nothing_is_told_and_handshakes_explain_what_is_above() {
     let honest: Vec<_> =
         (0..50).map(|number| (key(VICTIM, SurgeKind::Syn), hit(forged(number), 443))).collect();
-    assert_eq!(play(&mut Surges::default(), &[&honest, &honest]), []);
-    let mut surges = Surges::default();
+    assert_eq!(play(&mut Surges::new(usize::MAX), &[&honest, &honest]), []);
+    let mut surges = Surges::new(usize::MAX);
     surges.turn(Timestamp(0), |_| ());
     for number in 0..500 {
         surges.packet(Timestamp(0), key(VICTIM, SurgeKind::Syn), hit(forged(number), 443));
@@ -104,14 +104,14 @@ fn a_fast_scan_is_no_flood_and_a_flood_of_many_ports_in_forged_names_is_no_scan(
         (of(5_000, 1, 20), 1),
         (of(5_000, 5_000, 1), 1),
     ] {
-        let mut surges = Surges::default();
+        let mut surges = Surges::new(usize::MAX);
         let seen = play(&mut surges, &[&scan]);
         assert_eq!(seen.len(), told, "{seen:?}");
         assert_eq!(surges.is_flooded(Timestamp(0), VICTIM, SurgeKind::Syn), told == 1);
     }
     let random: Vec<_> =
         (0..5_000).map(|number| (key(VICTIM, SurgeKind::Syn), hit(forged(number), number as u16))).collect();
-    let surged = play(&mut Surges::default(), &[&random]);
+    let surged = play(&mut Surges::new(usize::MAX), &[&random]);
     assert_eq!((surged.len(), surged[0].port), (1, 0), "it aims at no port");
 }
 
@@ -119,14 +119,14 @@ fn a_fast_scan_is_no_flood_and_a_flood_of_many_ports_in_forged_names_is_no_scan(
 fn reflected_answers_are_told_at_their_victim_and_amplified_ones_at_their_reflector() {
     let dns = SurgeKind::Reflect(Reflector::Dns);
     let answers = |servers: u32, number: u32| -> Vec<(Key, Hit)> {
-        let server = |at: u32| Hit { peer: forged(at % servers), port: 4_444, bytes: 3_000 };
+        let server = |at: u32| Hit { peer: forged(at % servers), peer_port: 53, port: 4_444, bytes: 3_000 };
         (0..number).map(|at| (key(VICTIM, dns), server(at))).collect()
     };
-    let told = play(&mut Surges::default(), &[&answers(300, 900)]);
+    let told = play(&mut Surges::new(usize::MAX), &[&answers(300, 900)]);
     assert_eq!((told.len(), told[0].kind, told[0].victim, told[0].packets), (1, dns, VICTIM, 900));
-    assert_eq!(play(&mut Surges::default(), &[&answers(300, 90)]), [], "a resolver's client");
+    assert_eq!(play(&mut Surges::new(usize::MAX), &[&answers(300, 90)]), [], "a resolver's client");
     let queried = |answers: &[(Key, Hit)], query_bytes: u32| {
-        let mut surges = Surges::default();
+        let mut surges = Surges::new(usize::MAX);
         surges.turn(Timestamp(0), |_| ());
         for (key, hit) in answers {
             surges.packet(Timestamp(0), *key, *hit);
@@ -147,7 +147,7 @@ fn reflected_answers_are_told_at_their_victim_and_amplified_ones_at_their_reflec
 #[test]
 fn what_a_source_proved_is_told_with_its_name_and_held_conversations_while_they_are_held() {
     let server = SocketAddr::new(VICTIM, 80);
-    let mut surges = Surges::default();
+    let mut surges = Surges::new(usize::MAX);
     let mut told = Vec::new();
     let at = |second| Timestamp::from_parts(second, 0);
     surges.turn(at(0), |_| ());
@@ -169,13 +169,104 @@ fn what_a_source_proved_is_told_with_its_name_and_held_conversations_while_they_
         .map(|surge| (surge.time.secs(), surge.kind.name(), surge.packets, surge.source))
         .collect();
     let slow = |second| (second, "slow_header", 30, Some(forged(2)));
-    assert_eq!(rows, [(0, "http", SOURCE_FLOOR, Some(forged(1))), slow(0), slow(1), slow(2)]);
+    let network = IpAddr::from(Ipv4Addr::new(60, 110, 243, 0));
+    let beside = |second| (second, "slow_network", 30, Some(network));
+    let expected = [(0, "http", SOURCE_FLOOR, Some(forged(1))), slow(0), slow(1), slow(2)];
+    assert_eq!(rows[..4], expected);
+    assert_eq!(rows[4..], [beside(0), beside(1), beside(2)]);
     assert!(told.iter().all(|surge| (surge.victim, surge.port) == (VICTIM, 80)));
 }
 
 #[test]
+fn a_network_is_told_beside_its_sources_and_a_long_pause_costs_no_more_than_it_may() {
+    type Host = fn(u8) -> IpAddr;
+    let server = SocketAddr::new(VICTIM, 80);
+    let at = |second| Timestamp::from_parts(second, 0);
+    let networks: [(&str, Host); 2] = [
+        ("198.51.100.0", |host| Ipv4Addr::new(198, 51, 100, host).into()),
+        ("2001:db8:7::", |host| Ipv6Addr::new(0x2001, 0xdb8, 7, u16::from(host), 0, 0, 0, 1).into()),
+    ];
+    for (network, of_host) in networks {
+        let mut surges = Surges::new(usize::MAX);
+        let mut told = Vec::new();
+        surges.turn(at(0), |_| ());
+        for host in 1..=60 {
+            surges.hold(at(0), SurgeKind::SlowBody, of_host(host), server);
+        }
+        surges.turn(at(27), |surge| told.push(surge));
+        let rows: Vec<_> = told.iter().map(|surge| (surge.time.secs(), surge.kind, surge.packets)).collect();
+        let expected: Vec<_> = (0..27).map(|second| (second, SurgeKind::SlowNetwork, 60)).collect();
+        assert_eq!(rows, expected, "no source holds two, and the pause is told");
+        assert!(told.iter().all(|surge| surge.source == Some(network.parse().unwrap())));
+        for host in 1..=51 {
+            surges.release(SurgeKind::SlowBody, of_host(host));
+        }
+        told.clear();
+        surges.turn(at(29), |surge| told.push(surge));
+        assert_eq!(told, [], "nine are a household");
+    }
+    let mut surges = Surges::new(usize::MAX);
+    surges.turn(at(0), |_| ());
+    for number in 0..4_000 {
+        for _ in 0..2 {
+            surges.hold(at(0), SurgeKind::SlowRead, forged(number), server);
+        }
+    }
+    let mut told = 0;
+    surges.turn(at(1_000_000), |_| told += 1);
+    assert_eq!(told, CATCH_UP_MAX);
+}
+
+#[test]
+fn requests_of_sources_that_come_and_go_speak_for_a_site_and_those_that_go_on_and_on_do_not() {
+    let server = SocketAddr::new(VICTIM, 80);
+    let play = |source_of: fn(i64, u32) -> u32| -> Vec<(u64, u64)> {
+        let mut surges = Surges::new(usize::MAX);
+        let mut told = Vec::new();
+        for second in 0..40 {
+            let now = Timestamp::from_parts(second, 0);
+            surges.turn(now, |surge| told.push(surge));
+            for number in 0..300 {
+                surges.request(now, SurgeKind::Http, forged(source_of(second, number)), server);
+            }
+        }
+        surges.finish(|surge| told.push(surge));
+        let sites = told.iter().filter(|surge| surge.kind == SurgeKind::HttpSite);
+        sites.map(|surge| (surge.packets, surge.completed)).collect()
+    };
+    let flood = play(|_, number| number % 100);
+    assert_eq!(flood.len(), 40);
+    assert_eq!(flood[..16], [(300, 300); 16], "nobody knows yet");
+    assert_eq!(flood[16..], [(300, 0); 24]);
+    // A page and its pictures within two seconds, and then it is read.
+    let crowd = play(|second, number| (second / 2).unsigned_abs() as u32 * 100 + number % 100);
+    assert_eq!(crowd, [(300, 300); 40]);
+}
+
+#[test]
+fn large_answers_of_one_port_that_is_on_no_list_are_reflected_where_they_come_from_many() {
+    let told = |sources: u32, peer_port: u16, port: u16, bytes: u32| {
+        let packets: Vec<_> = (0..2_000)
+            .map(|number| {
+                let port = if port == 0 { number as u16 } else { port };
+                (key(VICTIM, SurgeKind::Udp), Hit { peer: forged(number % sources), peer_port, port, bytes })
+            })
+            .collect();
+        play(&mut Surges::new(usize::MAX), &[&packets]).first().map(|surge| surge.kind)
+    };
+    let unknown = Some(SurgeKind::ReflectUnknown);
+    assert_eq!(told(400, 30_120, 80, 600), unknown);
+    assert_eq!(told(400, 30_120, 0, 600), unknown, "to any port");
+    let udp = Some(SurgeKind::Udp);
+    assert_eq!(told(1, 30_120, 80, 600), udp, "one server");
+    assert_eq!(told(400, 514, 514, 600), udp, "servers among themselves");
+    assert_eq!(told(400, 30_120, 80, 70), udp, "no larger than a question");
+    assert_eq!(told(400, 123, 80, 600), udp, "counted by its own kind");
+}
+
+#[test]
 fn a_million_victims_take_no_more_room_and_the_flooded_one_stays() {
-    let mut surges = Surges::default();
+    let mut surges = Surges::new(usize::MAX);
     let mut told = Vec::new();
     for number in 0..1_000_000 {
         let now = Timestamp(i64::from(number));
@@ -198,7 +289,7 @@ proptest::proptest! {
         burst in 1_u32..200,
     ) {
         let mut model: HashMap<(i64, u32), u64> = HashMap::new();
-        let (mut surges, mut told) = (Surges::default(), HashMap::new());
+        let (mut surges, mut told) = (Surges::new(usize::MAX), HashMap::new());
         let mut now = Timestamp(0);
         let mut note = |surge: Surge| {
             let old = told.insert((surge.time.secs(), surge.victim), surge.packets);

@@ -7,7 +7,8 @@ use crate::model::progress::Counters;
 use crate::model::time::{Hour, Timestamp};
 use crate::tally::event::Event;
 use crate::tally::{
-    Campaign, CampaignId, Endpoint, EndpointSums, FrameKey, Snapshot, SourceDay, SourceSums, Sums, TallyKey,
+    Campaign, CampaignId, Endpoint, EndpointSums, FrameKey, IncidentKey, IncidentSums, Snapshot, SourceDay,
+    SourceSums, Sums, TallyKey,
 };
 
 /// Rows of sources between two snapshots. The reporter takes a snapshot twice a second; only while it cannot write do so many
@@ -15,6 +16,8 @@ use crate::tally::{
 const SOURCES_MAX: usize = 65_536;
 /// Identities between two snapshots: 16 MB.
 const IDS_MAX: usize = 1 << 20;
+/// Incidents between two snapshots: 8 MB at most.
+const INCIDENTS_MAX: usize = 65_536;
 /// Campaigns described between two snapshots: 4 MB at most.
 const CAMPAIGNS_MAX: usize = 8_192;
 /// Names of autonomous systems between two snapshots; more are not in use (some 80,000 are routed).
@@ -52,6 +55,14 @@ impl Snapshot {
             self.events.push(event);
         } else {
             self.events_shed = self.events_shed.saturating_add(event.represented);
+        }
+    }
+
+    /// Notes how far an incident has come. Of too many, those that are met again later are.
+    pub fn add_incident(&mut self, key: IncidentKey, sums: IncidentSums) {
+        if self.incidents.len() < INCIDENTS_MAX || self.incidents.contains_key(&key) {
+            let known = self.incidents.entry(key).or_insert(sums);
+            *known = IncidentSums { headline: known.headline || sums.headline, ..sums };
         }
     }
 
@@ -113,6 +124,7 @@ impl Snapshot {
             + self.watch.len()
             + self.endpoints.len()
             + self.frames.len()
+            + self.incidents.len()
             + self.campaigns.len()
             + self.systems.len()
     }

@@ -6,7 +6,9 @@ use std::sync::Arc;
 use crate::model::attempt::Attempt;
 use crate::model::grade::Grade;
 use crate::model::origin::Origin;
+use crate::model::place::Sector;
 use crate::model::time::Timestamp;
+use crate::tally::CampaignId;
 
 /// One event line, already classified. Formatting is left to the report room.
 #[derive(Clone, Debug, PartialEq)]
@@ -25,8 +27,28 @@ pub struct Event {
     pub origin: Origin,
     /// Attempts that the line stands for: those of its incident since the line before.
     pub represented: u64,
+    /// What it adds to the tally beside its attempts.
+    pub contribution: Contribution,
     /// The incident so far; none for web requests, which have a line each.
     pub incident: Option<Incident>,
+}
+
+/// What the attempts of a line add to the tally, and in which row: who puts the reports of several sensors together takes an
+/// attempt that two of them saw out of one again.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct Contribution {
+    /// Row of the statement.
+    pub sector: Sector,
+    /// The operator's label.
+    pub label: Option<Arc<str>>,
+    /// Whether they count in the headline.
+    pub headline: bool,
+    /// Campaign of the incident.
+    pub campaign: CampaignId,
+    /// Conversations that they opened.
+    pub sessions: u64,
+    /// Incidents that they began.
+    pub incidents: u64,
 }
 
 /// Where in its incident a line stands.

@@ -79,6 +79,47 @@ pub struct OpenIncident {
     pub last: Timestamp,
     /// Campaign.
     pub campaign: CampaignId,
+    /// How far it had come, where that was kept.
+    pub so_far: Option<IncidentSoFar>,
+}
+
+/// How far an incident has come.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub struct IncidentSoFar {
+    /// Time of the attempt that began it.
+    pub first: Timestamp,
+    /// Attempts.
+    pub attempts: u64,
+    /// Attempts of its busiest minute.
+    pub peak_per_minute: u64,
+}
+
+/// Which incident.
+#[derive(Clone, Debug, Eq, Hash, Ord, PartialEq, PartialOrd)]
+pub struct IncidentKey {
+    /// Time of the attempt that began it.
+    pub first: Timestamp,
+    /// Its source as it is written; none for nobody in particular.
+    pub source: Option<SourceKey>,
+    /// Class.
+    pub class: Class,
+    /// Site.
+    pub site: Arc<str>,
+}
+
+/// What is known of an incident: the whole of it, not what was added since the last snapshot.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub struct IncidentSums {
+    /// Time of its last attempt.
+    pub last: Timestamp,
+    /// Attempts.
+    pub attempts: u64,
+    /// Attempts of its busiest minute.
+    pub peak_per_minute: u64,
+    /// Whether attempts of it are in the headline.
+    pub headline: bool,
+    /// Where its source is.
+    pub place: Place,
 }
 
 /// Number of a campaign: a hash of what its attempts have in common. 0 is none.
@@ -224,7 +265,7 @@ pub struct HourWatch {
 /// Acts that never made an attack, and what was lost while sources were watched.
 #[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
 pub struct Unjudged {
-    /// First contacts without an answer.
+    /// First contacts without an answer, and what else was asked for and not given.
     pub contacts: u64,
     /// Refused logins.
     pub logins: u64,
@@ -265,6 +306,8 @@ pub struct Snapshot {
     pub rows: HashMap<TallyKey, Sums>,
     /// Source rows.
     pub sources: HashMap<SourceDay, SourceSums>,
+    /// Incidents that began or went on.
+    pub incidents: HashMap<IncidentKey, IncidentSums>,
     /// Campaigns of incidents that began.
     pub campaigns: HashMap<CampaignId, Campaign>,
     /// Names of autonomous systems that were met.

@@ -1,7 +1,8 @@
-"""Clients for one test, where no common tool acts in the way that is wanted. Standard library only.
+"""Clients for one test, where no common tool acts in the way that is wanted. Standard library only, but for `feed`.
 
     knock.py mail-session|pop3-session|ftp-session SERVER PASSWORD...   one session a password
     knock.py telnet SERVER PASSWORD,PASSWORD... [COMMAND...]            guesses in one conversation, then shell lines
+    knock.py feed SERVER WORDS...                                       messages over one WebSocket
     knock.py http|tls|connect|dns SERVER SOURCE PER_SECOND SECONDS      paced requests, hellos, connections, ANY queries
     knock.py slow-header|slow-body|slow-read SERVER SOURCE COUNT SECONDS
 
@@ -103,6 +104,19 @@ def telnet(server, passwords, *commands):
     line.close()
 
 
+def feed(server, *messages):
+    import asyncio
+    import websockets
+
+    async def talk():
+        async with websockets.connect(f"ws://{server}:8090/news", compression=None) as line:
+            for words in messages:
+                await line.send(words)
+                print(await line.recv())
+
+    asyncio.run(talk())
+
+
 def request_page(server, source, kept):
     line = kept or socket.create_connection((server, 80), PATIENCE, (source, 0))
     line.sendall(b"GET /news.html HTTP/1.1\r\nHost: www.town.example\r\nUser-Agent: loader\r\n\r\n")
@@ -195,6 +209,7 @@ ACTS = {
     "mail-session": mail_session,
     "pop3-session": pop3_session,
     "ftp-session": ftp_session,
+    "feed": feed,
     "telnet": telnet,
     "http": lambda *rest: paced(request_page, *rest),
     "tls": lambda *rest: paced(greet, *rest),

@@ -3,8 +3,8 @@
 #
 #   knock.sh SERVER FOLDER ADDRESS     start it, return when it listens; its settings, data and log are in FOLDER
 #
-# SERVER is dns, ftp, imap, login-form, mysql, ntp, postgres, redis, smtp, ssh, telnet or web. They have one account, "clerk" with
-# the password "harbour-lamp-7", and write what they refused to FOLDER/SERVER.log. "ip netns exec" gives each call a mount
+# SERVER is desktop, dns, feed, files, ftp, imap, login-form, memory, mysql, ntp, postgres, redis, shop, smtp, ssh, telephony,
+# telnet or web. They have one account, "clerk" with the password "harbour-lamp-7", and write what they refused to FOLDER/SERVER.log. "ip netns exec" gives each call a mount
 # namespace of its own: accounts and PAM rules are laid over /etc there and nowhere else. The processes end with the bed.
 set -euo pipefail
 
@@ -337,6 +337,155 @@ serve_login_form() {
 	END
     in_background python3 "$folder/form.py" "$address" "$account" "$password"
     until_open 8080
+}
+
+# Old dialects too: hydra speaks no other. Strangers become guests, as on many a file server.
+serve_files() {
+    account
+    mkdir -p "$folder/share" "$folder/samba"
+    echo 'the tide table of next year' > "$folder/share/tides.txt"
+    chown -R "$number" "$folder/share"
+    {
+        echo '[global]'
+        local kind
+        for kind in 'private dir' 'lock directory' 'state directory' 'cache directory' 'pid directory' 'ncalrpc dir'; do
+            echo "$kind = $folder/samba"
+        done
+        cat <<-END
+	interfaces = $address
+	bind interfaces only = yes
+	smb ports = 445
+	disable netbios = yes
+	server min protocol = NT1
+	ntlm auth = yes
+	map to guest = bad user
+	load printers = no
+	log level = 0 auth_audit:2
+	[share]
+	path = $folder/share
+	read only = no
+	END
+    } > "$folder/smb.conf"
+    printf '%s\n%s\n' "$password" "$password" | smbpasswd -c "$folder/smb.conf" -s -a "$account" > "$folder/smbpasswd.said"
+    in_background smbd --foreground --no-process-group --debug-stdout --configfile="$folder/smb.conf"
+    until_open 445
+}
+
+serve_telephony() {
+    local modules
+    modules=$(printf '%s\n' /usr/lib/*/kamailio/modules | tail -1)
+    cat > "$folder/kamailio.cfg" <<-END
+	debug=0
+	log_stderror=yes
+	children=2
+	auto_aliases=no
+	dns=no
+	rev_dns=no
+	listen=udp:$address:5060
+	listen=tcp:$address:5060
+	mpath="$modules/"
+	loadmodule "sl.so"
+	loadmodule "pv.so"
+	loadmodule "xlog.so"
+	loadmodule "textops.so"
+	loadmodule "usrloc.so"
+	loadmodule "registrar.so"
+	loadmodule "auth.so"
+	request_route {
+	  if (is_method("OPTIONS")) { sl_send_reply("200", "OK"); exit; }
+	  if (!is_method("REGISTER")) { sl_send_reply("405", "Method Not Allowed"); exit; }
+	  if (!pv_www_authenticate("town.example", "$password", "0")) {
+	    if (is_present_hf("Authorization")) { xlog("L_ERR", "refused \$si\n"); }
+	    www_challenge("town.example", "0");
+	    exit;
+	  }
+	  save("location");
+	}
+	END
+    in_background kamailio -f "$folder/kamailio.cfg" -DD -E -Y "$folder" -P "$folder/kamailio.pid"
+    until_open 5060
+}
+
+serve_memory() {
+    in_background memcached -u nobody -l "$address" -p 11211 -U 11211
+    until_open 11211
+}
+
+# Without network level authentication: xrdp has none.
+serve_desktop() {
+    openssl req -x509 -newkey rsa:2048 -nodes -days 30 -subj /CN=desk.town.example \
+        -keyout "$folder/desk.key" -out "$folder/desk.pem" 2> /dev/null
+    cat > "$folder/xrdp.ini" <<-END
+	[Globals]
+	ini_version=1
+	fork=true
+	port=tcp://$address:3389
+	security_layer=negotiate
+	certificate=$folder/desk.pem
+	key_file=$folder/desk.key
+	[Logging]
+	LogFile=$folder/xrdp.log
+	LogLevel=INFO
+	EnableSyslog=false
+	[Xorg]
+	name=Xorg
+	lib=libxup.so
+	username=ask
+	password=ask
+	ip=127.0.0.1
+	port=-1
+	code=20
+	END
+    mount -t tmpfs none /run
+    in_background xrdp --nodaemon --config "$folder/xrdp.ini"
+    until_open 3389
+}
+
+# A page that news is sent to as it comes, over WebSocket.
+serve_feed() {
+    cat > "$folder/feed.py" <<-'END'
+	import asyncio, sys, websockets
+	async def answer(line, *_):
+	    async for words in line:
+	        await line.send("heard " + words)
+	async def serve():
+	    async with websockets.serve(answer, sys.argv[1], 8090):
+	        await asyncio.Future()
+	asyncio.run(serve())
+	END
+    in_background /usr/bin/python3 "$folder/feed.py" "$address"
+    until_open 8090
+}
+
+# A shop that puts what it is asked for straight into its query. Its log has whatever was asked for that is no number.
+serve_shop() {
+    cat > "$folder/shop.py" <<-'END'
+	import http.server, sqlite3, sys, urllib.parse
+	goods = sqlite3.connect(":memory:", check_same_thread=False)
+	goods.execute("create table goods (id integer, name text)")
+	goods.executemany("insert into goods values (?, ?)", [(1, "lamp"), (2, "rope"), (3, "anchor")])
+	class Shop(http.server.BaseHTTPRequestHandler):
+	    protocol_version = "HTTP/1.1"
+	    def do_GET(self):
+	        asked = urllib.parse.parse_qs(urllib.parse.urlsplit(self.path).query).get("id", ["1"])[0]
+	        if not asked.isdigit():
+	            sys.stderr.write(f"asked {asked!r}\n")
+	        try:
+	            status, rows = 200, goods.execute("select name from goods where id = " + asked).fetchall()
+	        except (sqlite3.Error, sqlite3.Warning) as error:
+	            status, rows = 500, [["sqlite3: " + str(error)]]
+	        body = ("<html><body><h1>Goods</h1>%s</body></html>" % "".join(f"<p>{row[0]}</p>" for row in rows)).encode()
+	        self.send_response(status)
+	        self.send_header("Content-Type", "text/html")
+	        self.send_header("Content-Length", str(len(body)))
+	        self.end_headers()
+	        self.wfile.write(body)
+	    def log_message(self, *_):
+	        pass
+	http.server.HTTPServer((sys.argv[1], 8085), Shop).serve_forever()
+	END
+    in_background python3 "$folder/shop.py" "$address"
+    until_open 8085
 }
 
 if ! declare -F "serve_${server//-/_}" > /dev/null; then

@@ -1,6 +1,7 @@
 //! What the tests of the built binary share: the generator, the sensor, the bed.
 
 pub mod bed;
+pub mod browser;
 pub mod compare;
 pub mod container;
 pub mod daemon;
@@ -13,4 +14,5 @@ pub mod generator;
 pub mod knock;
 pub mod sensor;
 pub mod talk;
+pub mod tallies;
 pub mod year;

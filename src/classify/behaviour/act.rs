@@ -3,7 +3,6 @@
 use crate::model::attempt::{Attempt, Evidence, Judgement, Outcome, Transport};
 use crate::model::class::{Class, ClassSet};
 use crate::model::contact::{Act, Contact, Login, Touched};
-use crate::model::marks::Marks;
 
 /// Name of a protocol that was not recognised.
 pub const UNKNOWN_PROTOCOL: &str = "unknown";
@@ -40,7 +39,8 @@ pub fn attempt(act: &Contact, class: Class, reason: &Reason) -> Box<Attempt> {
     }
     let (outcome, score) = match act.act {
         Act::Login(login) if login.inferred => (Outcome::Refused, CERTAINTY_INFERRED),
-        Act::Login(_) | Act::Touched(Touched::Refused | Touched::Unreachable) => {
+        Act::Unmet(unmet) if unmet.topic.is_inferred() => (Outcome::Refused, CERTAINTY_INFERRED),
+        Act::Login(_) | Act::Unmet(_) | Act::Touched(Touched::Refused | Touched::Unreachable) => {
             (Outcome::Refused, CERTAINTY)
         }
         Act::Touched(_) => (Outcome::Attempted, CERTAINTY),
@@ -56,11 +56,15 @@ pub fn attempt(act: &Contact, class: Class, reason: &Reason) -> Box<Attempt> {
         opens_session: true,
         grade: act.grade,
         one_sided: false,
-        inferred: matches!(act.act, Act::Login(Login { inferred: true, .. })),
+        inferred: match act.act {
+            Act::Login(Login { inferred, .. }) => inferred,
+            Act::Touched(_) => false,
+            Act::Unmet(unmet) => unmet.topic.is_inferred(),
+        },
         frames: act.frames.max(1),
         judgement: Judgement { class, labels: ClassSet::default(), score, evidence },
         outcome,
-        marks: Marks::default(),
+        marks: act.marks.clone(),
         http: act.http.as_deref().cloned(),
     })
 }

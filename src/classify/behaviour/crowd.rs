@@ -36,11 +36,14 @@ pub struct Crowd {
     windows_told: u32,
     /// Acts ever noted.
     noted: usize,
+    /// Until when it counts as judged, and why it was.
+    judged: Option<(Timestamp, String)>,
 }
 
 impl Held for Crowd {
     fn held(&self) -> usize {
-        self.members.capacity() * size_of::<Member>()
+        let excerpt = self.judged.as_ref().map_or(0, |(_, excerpt)| excerpt.capacity());
+        self.members.capacity() * size_of::<Member>() + excerpt
     }
 }
 
@@ -98,6 +101,21 @@ impl Crowd {
     /// The average of the windows before this one; none while there are too few.
     pub fn average(&self) -> Option<f64> {
         (self.windows_told >= WINDOWS_TOLD_MIN).then_some(self.average)
+    }
+
+    /// Notes that it was judged: who joins it within its window belongs to it, however few they are.
+    pub fn convict(&mut self, now: Timestamp, window_secs: u32, excerpt: String) {
+        self.judged = Some((now.plus_micros(i64::from(window_secs) * MICROS_PER_SEC), excerpt));
+    }
+
+    /// Notes that it is too small by now.
+    pub fn acquit(&mut self) {
+        self.judged = None;
+    }
+
+    /// Why it was judged, where that holds still.
+    pub fn judged(&self, now: Timestamp) -> Option<&str> {
+        self.judged.as_ref().filter(|(until, _)| now <= *until).map(|(_, excerpt)| excerpt.as_str())
     }
 
     /// The sources, each once.

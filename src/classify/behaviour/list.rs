@@ -6,6 +6,7 @@ use toml::Value;
 use crate::classify::behaviour::flood::rows::FLOODS;
 use crate::classify::behaviour::login::LOGINS;
 use crate::classify::behaviour::scan::{SCANS, distributed};
+use crate::classify::behaviour::unmet::{self, rows::UNMETS};
 use crate::config::Settings;
 use crate::model::class::Class;
 use crate::model::marks::hex;
@@ -27,7 +28,7 @@ pub struct Listed {
     pub hash: String,
 }
 
-/// What the rows of the three families have in common.
+/// What the rows of the four families have in common.
 type Row = (&'static str, Option<Class>, &'static str, &'static [&'static str]);
 
 fn rows() -> impl Iterator<Item = Row> {
@@ -35,7 +36,8 @@ fn rows() -> impl Iterator<Item = Row> {
     let crowd = (distributed::ID, None, distributed::TITLE, distributed::SECTIONS);
     let logins = LOGINS.iter().map(|row| (row.id, row.class, row.title, row.sections));
     let floods = FLOODS.iter().map(|row| (row.id, Some(row.class), row.title, row.sections));
-    scans.chain([crowd]).chain(logins).chain(floods)
+    let unmets = UNMETS.iter().map(|row| (row.id, Some(unmet::CLASS), row.title, row.sections));
+    scans.chain([crowd]).chain(unmets).chain(logins).chain(floods)
 }
 
 /// Every detector, as these settings have it.
@@ -93,7 +95,7 @@ mod tests {
     fn every_detector_is_listed_with_tables_that_there_are() {
         let tables = Value::try_from(Settings::default()).unwrap();
         let listed = detectors(&Settings::default());
-        assert_eq!(listed.len(), SCANS.len() + 1 + LOGINS.len() + FLOODS.len());
+        assert_eq!(listed.len(), SCANS.len() + 1 + UNMETS.len() + LOGINS.len() + FLOODS.len());
         for detector in &listed {
             assert!(detector.enabled && detector.class.contains('.') && detector.hash.len() == 16);
             assert!(!detector.sections.is_empty());

@@ -1,6 +1,6 @@
 //! Acts that are attacks only in company: judged by source, over time.
 //!
-//! Three families, each a table of detectors, one file a detector: [`scan`], [`login`], [`flood`]. An act that is judged
+//! Four families, each a table of detectors: [`scan`], [`login`], [`flood`], [`unmet`]. An act that is judged
 //! becomes an attempt and goes the way of every other; what is never judged is counted as that and forgotten.
 
 pub mod act;
@@ -11,6 +11,7 @@ pub mod login;
 pub mod order;
 pub mod scan;
 pub mod table;
+pub mod unmet;
 
 use std::sync::Arc;
 
@@ -18,6 +19,7 @@ use crate::classify::behaviour::flood::Floods;
 use crate::classify::behaviour::login::Logins;
 use crate::classify::behaviour::order::Order;
 use crate::classify::behaviour::scan::Scans;
+use crate::classify::behaviour::unmet::Unmets;
 use crate::classify::seen::{Seen, Sighting};
 use crate::config::Settings;
 use crate::model::attempt::Attempt;
@@ -55,20 +57,23 @@ pub struct Behaviours {
     scans: Scans,
     logins: Logins,
     floods: Floods,
+    unmets: Unmets,
     /// The latest time there was.
     newest: Timestamp,
 }
 
 impl Behaviours {
-    /// Uses up to `memory_bytes`: half for scans, an eighth to tell copies, the rest for logins and floods.
+    /// Uses up to `memory_bytes`: half for scans, an eighth to tell copies, a sixteenth for what was not given, the rest for
+    /// logins and floods.
     pub fn new(memory_bytes: usize, settings: &Settings) -> Self {
         let gap_micros = gap_micros(settings);
         Self {
             order: Order::default(),
             copies: Seen::new(memory_bytes / 8),
             scans: Scans::new(memory_bytes / 2, &settings.scan, gap_micros),
-            logins: Logins::new(memory_bytes / 4, &settings.login, gap_micros),
+            logins: Logins::new(memory_bytes / 16 * 3, &settings.login, gap_micros),
             floods: Floods::new(memory_bytes / 8, &settings.flood),
+            unmets: Unmets::new(memory_bytes / 16, &settings.scan, gap_micros),
             newest: Timestamp(i64::MIN),
         }
     }
@@ -78,6 +83,7 @@ impl Behaviours {
         let gap_micros = gap_micros(settings);
         self.scans.reload(&settings.scan, gap_micros);
         self.logins.reload(&settings.login, gap_micros);
+        self.unmets.reload(&settings.scan, gap_micros);
         self.floods.reload(&settings.flood);
     }
 
@@ -109,6 +115,7 @@ impl Behaviours {
         match contact.act {
             Act::Login(_) => self.logins.login(contact, aim, out),
             Act::Touched(touched) => self.scans.touched(contact, touched, aim, out),
+            Act::Unmet(unmet) => self.unmets.unmet(contact, unmet, aim, out),
         }
     }
 
@@ -129,11 +136,12 @@ impl Behaviours {
         self.scans.finish(out);
         self.logins.finish(out);
         self.floods.finish(out);
+        self.unmets.finish(out);
     }
 
     #[cfg(test)]
     fn bytes(&self) -> usize {
-        self.scans.bytes() + self.logins.bytes() + self.floods.bytes()
+        self.scans.bytes() + self.logins.bytes() + self.floods.bytes() + self.unmets.bytes()
     }
 }
 

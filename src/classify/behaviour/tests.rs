@@ -3,8 +3,9 @@
 use super::*;
 use crate::model::attempt::{AttemptId, Transport};
 use crate::model::class::Class;
-use crate::model::contact::{Login, Touched};
+use crate::model::contact::{Login, NameHash, Touched};
 use crate::model::grade::Grade;
+use crate::model::marks::Marks;
 
 /// A first contact at a second.
 pub fn touched(client: &str, server: &str, secs: i64, touched: Touched) -> Contact {
@@ -23,12 +24,14 @@ pub fn touched(client: &str, server: &str, secs: i64, touched: Touched) -> Conta
         frames: 1,
         act: Act::Touched(touched),
         http: None,
+        marks: Marks::default(),
     }
 }
 
 /// A login at a second.
 pub fn login(client: &str, secs: i64, accepted: bool, account: Option<u64>) -> Contact {
-    let login = Login { class: Class::AuthFtp, accepted, account, inferred: false };
+    let login =
+        Login { class: Class::AuthFtp, accepted, account: account.map(NameHash::new), inferred: false };
     let contact = touched(client, "203.0.113.10:21", secs, Touched::Answered);
     let id = AttemptId(contact.id.0 ^ account.unwrap_or(0) ^ u64::from(accepted));
     Contact { id, act: Act::Login(login), grade: Grade::E2, app_proto: Some("ftp"), ..contact }

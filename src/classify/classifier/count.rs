@@ -8,13 +8,17 @@ use crate::classify::classifier::Classifier;
 use crate::classify::incident::Placed;
 use crate::classify::seen::Sighting;
 use crate::model::attempt::Attempt;
-use crate::model::class::Unit;
+use crate::model::class::{Class, Unit};
 use crate::model::grade::Grade;
 use crate::model::origin::Origin;
 use crate::model::period::{Period, PeriodKind};
 use crate::model::place::{Place, Sector, SourceKey, SourcePrefix};
-use crate::tally::event::{Event, Stage};
-use crate::tally::{CampaignId, FRAMES_MAX, FrameKey, SourceDay, SourceSums, Sums, TallyKey};
+use crate::model::time::Timestamp;
+use crate::tally::event::{Contribution, Event, Stage};
+use crate::tally::{
+    CampaignId, FRAMES_MAX, FrameKey, IncidentKey, IncidentSoFar, IncidentSums, SourceDay, SourceSums, Sums,
+    TallyKey,
+};
 
 /// Who sent an attempt.
 struct Who {
@@ -41,7 +45,7 @@ struct Counted {
 impl Classifier {
     /// Counts one attempt.
     pub fn attempt(&mut self, mut attempt: Box<Attempt>) {
-        let is_new = self.seen.sight(attempt.id, attempt.time) == Sighting::New;
+        let sighting = self.seen.sight(attempt.id, attempt.time);
         let who = self.who(&attempt);
         let host = attempt.http.as_ref().and_then(|http| http.hostname.as_deref());
         let class = attempt.judgement.class;
@@ -52,7 +56,9 @@ impl Classifier {
         // A copy counts nothing, but the incident that it belongs to goes on: an earlier run may have counted it.
         let incident = (who.source, class, &site);
         let placed = self.incidents.place(incident, attempt.time, || campaign::of(&attempt));
-        if !is_new {
+        let so_far =
+            (sighting != Sighting::Again).then(|| self.incidents.count(incident, attempt.time, sighting));
+        if sighting != Sighting::New {
             self.delta.duplicates += 1;
             return;
         }
@@ -71,6 +77,9 @@ impl Classifier {
             campaign: self.noted(placed),
         };
         self.add(&attempt, &who, &counted);
+        if let Some(so_far) = so_far.flatten() {
+            self.note_incident(class, &who, &counted, so_far);
+        }
         self.doubts.note(&attempt, who.source, &site, &mut self.delta);
         self.delta.pseudonym_month = self.privacy.month();
         let mut origin = Origin::clone(&who.origin);
@@ -83,6 +92,14 @@ impl Classifier {
             site: Arc::clone(&site),
             origin,
             represented: 1,
+            contribution: Contribution {
+                sector: who.sector,
+                label: who.label.clone(),
+                headline: counted.headline,
+                campaign: counted.campaign,
+                sessions: counted.sums.sessions,
+                incidents: counted.sums.incidents,
+            },
             incident: None,
         };
         let limit = self.events_max;
@@ -121,6 +138,30 @@ impl Classifier {
             }
             Placed::Continues(id) => id,
         }
+    }
+
+    /// Notes how far the incident has come that an attempt belongs to.
+    fn note_incident(
+        &mut self,
+        class: Class,
+        who: &Who,
+        counted: &Counted,
+        (so_far, last): (IncidentSoFar, Timestamp),
+    ) {
+        let key = IncidentKey {
+            first: so_far.first,
+            source: (!who.client.is_unspecified()).then(|| SourceKey::of(who.written)),
+            class,
+            site: Arc::clone(&counted.site),
+        };
+        let sums = IncidentSums {
+            last,
+            attempts: so_far.attempts,
+            peak_per_minute: so_far.peak_per_minute,
+            headline: counted.headline,
+            place: who.origin.place,
+        };
+        self.delta.add_incident(key, sums);
     }
 
     /// Adds to every row that an attempt counts in.

@@ -39,19 +39,24 @@ impl Classifier {
     pub(super) fn judge_one(&mut self, contact: &Contact) {
         let http = contact.http.as_deref();
         let (client, grade) = self.rules.proxies.attribute(contact.client.ip(), http, contact.grade);
+        let (site, is_ours) = match contact.act {
+            Act::Login(_) => {
+                let host = http.and_then(|http| http.hostname.as_deref());
+                self.rules.sites.site(contact.server, host)
+            }
+            Act::Touched(_) | Act::Unmet(_) => self.rules.sites.target(contact.server),
+        };
+        // What our own clients do not get elsewhere is no attack: a mail server asks block lists for names that are not there.
+        if matches!(contact.act, Act::Unmet(_)) && !is_ours {
+            return;
+        }
         let aim = Aim {
             source: SourceKey::of(client),
-            site: match contact.act {
-                Act::Login(_) => {
-                    let host = http.and_then(|http| http.hostname.as_deref());
-                    self.rules.sites.site(contact.server, host).0
-                }
-                Act::Touched(_) => self.rules.sites.target(contact.server).0,
-            },
+            site,
             // What a proxy opens it opens for others; a credential that it passes on is the client's, where it names one.
             is_proxy: match contact.act {
                 Act::Login(_) => grade == Grade::X,
-                Act::Touched(_) => self.rules.proxies.has(&contact.client.ip()),
+                Act::Touched(_) | Act::Unmet(_) => self.rules.proxies.has(&contact.client.ip()),
             },
         };
         self.behaviours.contact(contact, &aim, &mut self.judged);

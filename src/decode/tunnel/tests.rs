@@ -103,6 +103,12 @@ fn the_inner_packet_counts_however_it_is_carried() {
             let expected = if v6 { SIX.0 } else { CLIENT };
             assert_eq!(segment.source, expected.parse().unwrap(), "{name}");
             assert_eq!((segment.payload, decoded.outcome), (&b"data"[..], Counter::FrameTcp), "{name}");
+            // What a link carries cannot be sent from afar; what IP carries can.
+            assert_eq!(decoded.tunnel.is_some(), link == Link::RawIp, "{name}");
+            assert!(
+                decoded.tunnel.is_none_or(|sender| [ends(false).0, ends(true).0].contains(&sender)),
+                "{name}"
+            );
         }
     }
 }

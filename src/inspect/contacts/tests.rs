@@ -6,16 +6,19 @@ use crate::capture::Sink;
 use crate::config::Settings;
 use crate::detect::Detector;
 use crate::handoff::{Outbox, WhenFull, channel};
-use crate::inspect::{DetectorCell, Inspector, limits};
+use crate::inspect::detector_cell::DetectorCell;
+use crate::inspect::{Inspector, limits};
+use crate::model::attempt::Attempt;
 use crate::model::contact::Surge;
 use crate::model::progress::Counters;
-use crate::testing::{CLIENT, SERVER, Script, icmp, quoting, raw, tcp, udp};
+use crate::testing::{CLIENT, SERVER, Script, icmp, ip, quoting, raw, tcp, udp};
 
 const SECOND: i64 = 1_000_000;
 
 /// What was told.
 #[derive(Default)]
 struct Told {
+    attempts: Vec<Attempt>,
     contacts: Vec<Contact>,
     surges: Vec<Surge>,
     counters: Counters,
@@ -25,7 +28,7 @@ impl Told {
     fn fates(&self) -> Vec<Touched> {
         let touched = self.contacts.iter().map(|contact| match contact.act {
             Act::Touched(touched) => touched,
-            Act::Login(_) => panic!("nobody logged in"),
+            Act::Login(_) | Act::Unmet(_) => panic!("nobody said anything"),
         });
         touched.collect()
     }
@@ -35,6 +38,13 @@ impl Told {
 fn told<'a>(packets: impl IntoIterator<Item = &'a (i64, Vec<u8>)>) -> Told {
     static DETECTOR: OnceLock<Arc<Detector>> = OnceLock::new();
     let detector = DETECTOR.get_or_init(|| Arc::new(Detector::new(&Settings::default()).unwrap()));
+    let told = told_by(detector, packets);
+    assert!(told.attempts.is_empty(), "{:?}", told.attempts);
+    told
+}
+
+/// The same with another detector.
+fn told_by<'a>(detector: &Arc<Detector>, packets: impl IntoIterator<Item = &'a (i64, Vec<u8>)>) -> Told {
     let (sender, receiver) = channel(1 << 17);
     let outbox = Outbox::new(sender, 0, WhenFull::DropNewest);
     let cell = Arc::new(DetectorCell::new(Arc::clone(detector)));
@@ -50,7 +60,7 @@ fn told<'a>(packets: impl IntoIterator<Item = &'a (i64, Vec<u8>)>) -> Told {
             Record::Contact(contact) => told.contacts.push(contact),
             Record::Surge(surge) => told.surges.push(surge),
             Record::Progress(progress) => told.counters.merge(&progress.counters),
-            Record::Attempt(attempt) => panic!("an attempt: {attempt:?}"),
+            Record::Attempt(attempt) => told.attempts.push(*attempt),
         }
     }
     assert_eq!(told.counters.outcomes(), told.counters.value(Counter::FramesReceived));
@@ -172,6 +182,114 @@ fn forged(number: u32, port: u16) -> SocketAddr {
     SocketAddr::new(Ipv4Addr::from_bits(number.wrapping_mul(0x9e37_79b1) | 1).into(), port)
 }
 
+/// A packet in GRE, sent by 192.0.2.1.
+fn in_gre(packet: &[u8]) -> Vec<u8> {
+    let outer = ("192.0.2.1".parse().unwrap(), "203.0.113.1".parse().unwrap());
+    ip(outer.0, outer.1, 47, &[&[0, 0, 8, 0][..], packet].concat())
+}
+
+fn attack() -> Vec<Vec<u8>> {
+    let reply = b"HTTP/1.1 404 Not Found\r\nContent-Length: 0\r\n\r\n";
+    let request = b"GET /?id=1'+union+select+1,2--+- HTTP/1.1\r\nHost: a\r\n\r\n";
+    Script::new().handshake().ask(request).answer(reply).client_ack().close().packets
+}
+
+/// Identities and grades of the attempts, by one who trusts these senders of tunnels.
+fn attacks(trusted: &str, packets: Vec<Vec<u8>>) -> Vec<(AttemptId, Grade)> {
+    let settings = toml::from_str(&format!("[capture]\ntrusted_tunnels = [{trusted}]")).unwrap();
+    let detector = Arc::new(Detector::new(&settings).unwrap());
+    let told = told_by(&detector, &timed(packets, 1_000));
+    told.attempts.iter().map(|attempt| (attempt.id, attempt.grade)).collect()
+}
+
+#[test]
+fn what_an_unknown_tunnel_carries_is_not_provable_and_what_ones_own_carries_is() {
+    let wrapped = || attack().iter().map(|packet| in_gre(packet)).collect::<Vec<_>>();
+    let direct = attacks("", attack());
+    assert_eq!(direct.len(), 1);
+    assert_eq!(direct[0].1, Grade::E2);
+    assert_eq!(attacks("\"192.0.2.0/24\"", wrapped()), direct, "the same conversation, inside and outside");
+    let forged = attacks("\"203.0.113.1\"", wrapped());
+    assert_eq!((forged.len(), forged[0].1), (1, Grade::E0), "its receiver is ours, whoever sent it");
+    assert_ne!(forged[0].0, direct[0].0, "a forged copy does not count in the place of the attempt");
+}
+
+#[test]
+fn nobody_writes_into_a_conversation_by_a_tunnel() {
+    // Each packet of the attack behind a forged copy of itself, and a forged end of the conversation before its request.
+    let mut packets = Vec::new();
+    for (number, packet) in attack().into_iter().enumerate() {
+        packets.extend([in_gre(&packet), packet]);
+        if number == 2 {
+            packets.extend([
+                in_gre(&reset(80, (9_001, 1_001), flag::RST | flag::ACK)),
+                in_gre(&probe(80, flag::RST)),
+            ]);
+        }
+    }
+    let seen = attacks("", packets);
+    let grades: Vec<Grade> = seen.iter().map(|(_, grade)| *grade).collect();
+    assert_eq!(grades.iter().filter(|grade| **grade == Grade::E2).count(), 1, "{grades:?}");
+    assert!(seen.contains(&attacks("", attack())[0]), "the true one is untouched");
+}
+
+#[test]
+fn a_fragmented_tunnel_is_a_tunnel_all_the_same() {
+    let mut packets = Vec::new();
+    for (number, packet) in attack().iter().enumerate() {
+        let whole = in_gre(packet);
+        for (offset, more, part) in [(0_u16, 0x20, &whole[20..44]), (3, 0, &whole[44..])] {
+            let outer = ("192.0.2.1".parse().unwrap(), "203.0.113.1".parse().unwrap());
+            let mut fragment = ip(outer.0, outer.1, 47, part);
+            fragment[4..8].copy_from_slice(&[1, number as u8, more, offset as u8]);
+            packets.push(fragment);
+        }
+    }
+    let seen = attacks("", packets);
+    assert_eq!(seen.iter().map(|(_, grade)| *grade).collect::<Vec<_>>(), [Grade::E0]);
+}
+
+#[test]
+fn datagrams_of_a_flood_make_no_contacts_and_those_beside_it_do() {
+    let victim: SocketAddr = SERVER.parse().unwrap();
+    let mut packets: Vec<_> = (0..5_000)
+        .map(|number| {
+            let at = i64::from(number) * 400;
+            (at, udp(forged(number, 5_000), SocketAddr::new(victim.ip(), 4_000), &[b'x'; 40]))
+        })
+        .collect();
+    let beside = SocketAddr::new("203.0.113.11".parse().unwrap(), 4_000);
+    packets.push((2_000_000, udp(forged(1, 5_001), beside, b"x")));
+    let told = told(&packets);
+    let victims: Vec<_> = told.contacts.iter().map(|contact| contact.server).collect();
+    assert_eq!(victims, [beside]);
+    assert_eq!(told.counters.value(Counter::ContactsInFloods), 5_000);
+}
+
+#[test]
+fn errors_about_ones_own_datagrams_are_no_flood_and_errors_about_nothing_are() {
+    let client: SocketAddr = CLIENT.parse().unwrap();
+    let server: SocketAddr = SERVER.parse().unwrap();
+    let scan = |sends: bool| -> Vec<(i64, Vec<u8>)> {
+        let probes =
+            (0..900_u16).map(|number| udp(client, SocketAddr::new(server.ip(), 2_000 + number), b"x"));
+        let packets = probes.flat_map(|probe| {
+            let refused = quoting(server.ip(), (3, 3), &probe);
+            if sends { vec![probe, refused] } else { vec![refused] }
+        });
+        timed(packets.collect(), 500)
+    };
+    let icmp = |told: &Told| -> Vec<(u64, u64)> {
+        let of_kind = told.surges.iter().filter(|surge| surge.kind == SurgeKind::Icmp);
+        of_kind.map(|surge| (surge.packets, surge.completed)).collect()
+    };
+    let asked = told(&scan(true));
+    // The first of a second is not there yet when its datagram is credited.
+    assert_eq!(icmp(&asked), [(900, 899)], "each has its datagram");
+    assert_eq!(asked.fates(), vec![Touched::Refused; 900], "and none of the scan is lost for it");
+    assert_eq!(icmp(&told(&scan(false))), [(900, 0)]);
+}
+
 #[test]
 fn a_flood_of_forged_syns_is_a_surge_a_second_and_no_contact() {
     let server: SocketAddr = SERVER.parse().unwrap();
@@ -266,8 +384,11 @@ fn an_honest_load_is_no_flood() {
     assert_eq!(told.fates(), [Touched::Answered; 100]);
     let rows: Vec<_> =
         told.surges.iter().map(|surge| (surge.kind, surge.packets, surge.source.is_some())).collect();
-    let second = [(SurgeKind::Connect, 50, true), (SurgeKind::Http, 50, true)];
+    let site = (SurgeKind::HttpSite, 50, false);
+    let second = [site, (SurgeKind::Connect, 50, true), (SurgeKind::Http, 50, true)];
     assert_eq!(rows, [second, second].concat(), "what one source did, and no flood of its victim");
+    let visited = told.surges.iter().filter(|surge| surge.kind == SurgeKind::HttpSite);
+    assert!(visited.into_iter().all(|surge| surge.completed == 50), "a visitor");
 }
 
 #[test]

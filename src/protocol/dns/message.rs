@@ -30,9 +30,14 @@ pub mod kind {
 /// Class of what a server tells of itself.
 pub const CHAOS: u16 = 3;
 
+/// Code of a response: the name does not exist.
+pub const NO_SUCH_NAME: u8 = 3;
+
 /// A query.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub struct Query<'a> {
+    /// Its number.
+    pub id: [u8; 2],
     /// The name asked for, as labels on the wire, without the empty one at the end.
     pub labels: &'a [u8],
     /// Type asked for.
@@ -61,7 +66,7 @@ pub fn read(bytes: &[u8]) -> Read<'_> {
     if !may_be_query(bytes) {
         return Read::Not;
     }
-    let Some((header, rest)) = bytes.split_at_checked(HEADER_BYTES) else { return Read::Cut };
+    let Some((header, rest)) = bytes.split_first_chunk::<HEADER_BYTES>() else { return Read::Cut };
     let Some((labels, rest)) = name(rest) else {
         return if is_cut_name(rest) { Read::Cut } else { Read::Not };
     };
@@ -73,7 +78,8 @@ pub fn read(bytes: &[u8]) -> Read<'_> {
     }
     let (_, records) = counts(header);
     let (takes_bytes, signed) = options(rest, records);
-    Read::Query(Query { labels, kind: u16::from_be_bytes([*k0, *k1]), class, takes_bytes, signed })
+    let id = [header[0], header[1]];
+    Read::Query(Query { id, labels, kind: u16::from_be_bytes([*k0, *k1]), class, takes_bytes, signed })
 }
 
 /// Whether bytes can begin a query with one question, as far as they go: no response, a known kind of operation, no error
@@ -96,6 +102,38 @@ pub fn may_be_query(bytes: &[u8]) -> bool {
 pub fn may_be_response(bytes: &[u8]) -> bool {
     matches!(bytes.get(2..6), Some([flags, code, 0, 0 | 1]) if flags & 0x80 != 0 && matches!(flags >> 3 & 15, 0 | 4 | 5) && code & 15 <= 10)
         && bytes.len() >= HEADER_BYTES
+}
+
+/// A response.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub struct Response<'a> {
+    /// Number of the query that it answers.
+    pub id: [u8; 2],
+    /// What became of it (RFC 1035 §4.1.1, RFC 2136 §2.2).
+    pub code: u8,
+    /// Whether the server is responsible for the zone.
+    pub is_authoritative: bool,
+    /// Records in the answer.
+    pub answers: u16,
+    /// The name that was asked for, as labels on the wire; empty where the question is not repeated.
+    pub labels: &'a [u8],
+}
+
+/// Reads the beginning of a response.
+pub fn response(bytes: &[u8]) -> Option<Response<'_>> {
+    let ([i0, i1, flags, code, _, questions, a0, a1, ..], rest) =
+        bytes.split_first_chunk::<HEADER_BYTES>()?;
+    if !may_be_response(bytes) {
+        return None;
+    }
+    let labels = if *questions == 1 { name(rest)?.0 } else { &[] };
+    Some(Response {
+        id: [*i0, *i1],
+        code: code & 15,
+        is_authoritative: flags & 4 != 0,
+        answers: u16::from_be_bytes([*a0, *a1]),
+        labels,
+    })
 }
 
 /// The name as people write it: labels with dots between them. The root is a dot.

@@ -1,6 +1,7 @@
 use super::*;
 use crate::model::time::Timestamp;
 use crate::protocol::datagram::listening::Told;
+use crate::protocol::played::{Act, Heard, answer, ask, play, play_all_ways};
 
 /// A query for a name (a dot: the root) of a type and class, with records behind the question.
 fn query(name: &str, kind: u16, class: u16, records: &[Vec<u8>]) -> Vec<u8> {
@@ -30,8 +31,15 @@ fn stream(messages: &[Vec<u8>]) -> Vec<u8> {
         .collect()
 }
 
+/// A response to a query: flags and code, records in its answer.
+fn response_to(query: &[u8], flags: u8, code: u8, answers: u8) -> Vec<u8> {
+    let mut bytes = query.to_vec();
+    (bytes[2], bytes[3], bytes[7]) = (0x80 | flags, code, answers);
+    bytes
+}
+
 /// Plays the client's bytes cut at one place.
-fn play(bytes: &[u8], cut: usize) -> Told {
+fn cut_at(bytes: &[u8], cut: usize) -> Told {
     let (mut parser, mut told) = (start(), Told::default());
     let mut offset = 0;
     for piece in [&bytes[..cut], &bytes[cut..]] {
@@ -39,6 +47,7 @@ fn play(bytes: &[u8], cut: usize) -> Told {
         offset += piece.len() as u64;
         parser.data(Side::Client, &chunk, &mut told);
     }
+    parser.closed(Side::Server, &mut told);
     told
 }
 
@@ -80,12 +89,53 @@ fn messages_of_a_stream_are_told_with_their_offsets_however_they_are_cut() {
     let bytes = stream(&[query("example.org", kind::SOA, 1, &[]), long, transfer.clone()]);
     let offset = (bytes.len() - transfer.len() - 2) as u64;
     for cut in 0..=bytes.len() {
-        assert_eq!(play(&bytes, cut).oddities, [("dns.axfr".to_owned(), offset)], "cut at {cut}");
+        assert_eq!(cut_at(&bytes, cut).oddities, [("dns.axfr".to_owned(), offset)], "cut at {cut}");
     }
     assert!(
-        play(&stream(&[query(".", kind::ANY, 1, &[edns(4_096)])]), 0).oddities.is_empty(),
+        cut_at(&stream(&[query(".", kind::ANY, 1, &[edns(4_096)])]), 0).oddities.is_empty(),
         "no amplification"
     );
+}
+
+/// A zone that is given, one that is refused, a server that is not responsible, one that says nothing, an answer to another.
+#[test]
+fn a_transfer_is_told_with_what_became_of_it() {
+    let transfer = query("example.org", kind::AXFR, 1, &[]);
+    let ended = |rest: &[Act]| {
+        let heard = play_all_ways(&[&[ask(stream(std::slice::from_ref(&transfer)))][..], rest].concat(), 53);
+        assert_eq!((heard.odd(), heard.offsets.as_slice()), (vec!["dns.axfr"], &[0][..]));
+        assert!(!heard.answers[0].inferred);
+        heard.answers[0].outcome
+    };
+    let code = |code, answers| answer(stream(&[response_to(&transfer, 4, code, answers)]));
+    assert_eq!(ended(&[code(0, 9), code(0, 200)]), Outcome::LikelySuccess);
+    assert_eq!(ended(&[code(5, 0)]), Outcome::Refused);
+    assert_eq!(ended(&[code(9, 0)]), Outcome::Refused);
+    assert_eq!(ended(&[]), Outcome::Attempted);
+    assert_eq!(ended(&[Act::Gap(Side::Server, 90), code(0, 9)]), Outcome::Attempted);
+    let mut other = response_to(&transfer, 4, 0, 9);
+    other[0] ^= 1;
+    assert_eq!(ended(&[answer(stream(&[other]))]), Outcome::Attempted);
+    let signed = stream(&[query("example.org", kind::AXFR, 1, &[tsig()])]);
+    assert!(play_all_ways(&[ask(signed), code(0, 9)], 53).odd().is_empty(), "a secondary that signs");
+}
+
+#[test]
+fn names_that_do_not_exist_are_told_where_the_zones_own_server_says_so() {
+    let told = |name: &str, flags: u8, code: u8| {
+        let bytes = response_to(&query(name, 1, 1, &[]), flags, code, 0);
+        let at = At { frames: 1, ..At::default() };
+        let mut heard = Heard::default();
+        let message = Message { from: Side::Server, bytes: &bytes, port: 53, at };
+        (DATAGRAM_ROW.read)(&message, &mut 0, &mut heard);
+        let over_tcp = play_all_ways(&[ask(stream(&[query(name, 1, 1, &[])])), answer(stream(&[bytes]))], 53);
+        assert_eq!(over_tcp.unmet, heard.unmet);
+        heard.unmet
+    };
+    assert_eq!(told("VpN.example.org", 4, 3), ["vpn.example.org"]);
+    assert!(told("www.example.org", 4, 0).is_empty());
+    assert!(told("www.example.org", 0, 3).is_empty(), "a resolver's word");
+    assert!(told("2.0.0.127.list.example.org", 4, 3).is_empty(), "a block list");
 }
 
 #[test]
@@ -133,8 +183,11 @@ proptest::proptest! {
         bytes in proptest::collection::vec(0_u8..=255, 0..3_000),
         cut in 0_usize..3_000,
     ) {
-        play(&bytes, cut.min(bytes.len()));
+        cut_at(&bytes, cut.min(bytes.len()));
         read(&bytes);
+        response(&bytes);
+        let transfer = stream(&[query("example.org", kind::AXFR, 1, &[])]);
+        play(&[ask(transfer), answer(&bytes)], 53, cut.max(1));
         Told::of(&DATAGRAM_ROW, &bytes, 53);
     }
 

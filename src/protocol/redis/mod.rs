@@ -350,7 +350,7 @@ fn runs_once_saved(value: &[u8]) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::protocol::script::{C, S, any_acts, play_all_ways, survives};
+    use crate::protocol::played::{C, S, any_acts, survives, talk_all_ways};
 
     /// A command as clients send it.
     fn resp(words: &[&str]) -> Vec<u8> {
@@ -367,7 +367,7 @@ mod tests {
 
     #[test]
     fn each_refused_password_is_one_refused_login_and_none_is_told() {
-        let heard = play_all_ways(&[
+        let heard = talk_all_ways(&[
             (C, &resp(&["PING"])),
             (S, b"-NOAUTH Authentication required.\r\n"),
             (C, &resp(&["AUTH", "hunter1"])),
@@ -393,12 +393,12 @@ mod tests {
     fn pipelined_and_inline_commands_get_their_own_replies() {
         let pipe =
             [resp(&["KEYS", "*"]), resp(&["AUTH", "a"]), resp(&["GET", "b"]), resp(&["AUTH", "c"])].concat();
-        let heard = play_all_ways(&[
+        let heard = talk_all_ways(&[
             (C, &pipe),
             (S, b"*2\r\n$2\r\n\r\n\r\n*1\r\n:1\r\n-WRONGPASS\r\n$-1\r\n>1\r\n+push\r\n+OK\r\n"),
         ]);
         assert_eq!(heard.fates(), (1, 1));
-        let heard = play_all_ways(&[
+        let heard = talk_all_ways(&[
             (C, b"AUTH hunter1\r\n"),
             (S, b"-WRONGPASS no\r\n"),
             (C, b"AUTH a b\r\n"),
@@ -409,7 +409,7 @@ mod tests {
 
     #[test]
     fn a_server_without_a_password_refuses_nobody() {
-        let heard = play_all_ways(&[
+        let heard = talk_all_ways(&[
             (C, &resp(&["AUTH", "x"])),
             (S, b"-ERR AUTH <password> called without any password configured for the default user.\r\n"),
         ]);
@@ -434,13 +434,13 @@ mod tests {
             (&["SET", "x", "\nssh into it * * * * *"], None),
             (&["SET", "x", "*/1 * * * * job"], None),
         ] {
-            let heard = play_all_ways(&[(C, &resp(words))]);
+            let heard = talk_all_ways(&[(C, &resp(words))]);
             assert_eq!(heard.odd(), wanted.iter().map(|oddity| oddity.id).collect::<Vec<_>>(), "{words:?}");
         }
         // A sentinel changes masters within a transaction.
         let sentinel = [resp(&["MULTI"]), resp(&["SLAVEOF", "192.0.2.9", "6379"]), resp(&["EXEC"])].concat();
-        assert_eq!(play_all_ways(&[(C, &sentinel)]).oddities, []);
-        let heard = play_all_ways(&[(C, &resp(&["CONFIG", "SET", "requirepass", "secret"]))]);
+        assert_eq!(talk_all_ways(&[(C, &sentinel)]).oddities, []);
+        let heard = talk_all_ways(&[(C, &resp(&["CONFIG", "SET", "requirepass", "secret"]))]);
         assert_eq!(heard.texts, ["command=CONFIG SET"]);
     }
 

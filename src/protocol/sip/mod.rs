@@ -265,7 +265,7 @@ impl Framing {
 mod tests {
     use super::*;
     use crate::model::time::Timestamp;
-    use crate::protocol::script::{C, Heard, S, any_acts, play_all_ways, survives};
+    use crate::protocol::played::{C, Heard, S, any_acts, survives, talk_all_ways};
 
     fn request(method: &str, sequence: u32, extra: &str) -> Vec<u8> {
         format!(
@@ -313,9 +313,9 @@ mod tests {
     fn presented_credentials_get_their_fate_over_tcp() {
         let said = guesses();
         let dialogue: Vec<_> = said.iter().map(|(side, bytes)| (*side, bytes.as_slice())).collect();
-        let heard = play_all_ways(&dialogue);
+        let heard = talk_all_ways(&dialogue);
         assert_eq!((heard.app, heard.logins), (Some("sip"), wanted()));
-        assert_eq!(heard.marks, ["phone 1.0"]);
+        assert_eq!(heard.marks, [(MarkKind::Agent, "phone 1.0".into())]);
         assert!(heard.oddities.is_empty());
     }
 
@@ -347,7 +347,7 @@ mod tests {
 
     #[test]
     fn scanners_are_told_by_their_own_word() {
-        let heard = play_all_ways(&[
+        let heard = talk_all_ways(&[
             (C, &request("OPTIONS", 1, "User-Agent: friendly-scanner\r\n")),
             (C, b"OPTIONS sip:nm SIP/2.0\r\nCall-ID: 50000\r\nCSeq: 42 OPTIONS\r\nContent-Length: 0\r\n\r\n"),
         ]);

@@ -68,8 +68,8 @@ fn logins_of_smb2_are_told_by_the_status_of_the_answer() {
     let right = try_new(4, "clerk", 0);
     let heard = played(&[&negotiate[..], &first, &wrong, &right].concat());
     assert_eq!((heard.app, heard.accepted()), (Some("smb"), vec![false, true]));
-    assert_eq!(heard.logins[0].1.as_deref(), Some("clerk"));
-    assert!(heard.logins.iter().all(|login| !login.3));
+    assert_eq!(heard.logins[0].1, "clerk");
+    assert!(heard.inferred.iter().all(|inferred| !inferred));
     for status in REFUSED {
         assert_eq!(played(&try_new(1, "clerk", status)).accepted(), [false], "{status:x}");
     }
@@ -93,13 +93,13 @@ fn logins_of_smb1_are_told_in_both_forms() {
     let extended =
         [ask(old(0x73, 0, &words, &blob)), answer(old(0x73, 0xc000_006a, &[0xff, 0, 0, 0, 0, 0], b""))];
     let heard = played(&extended);
-    assert_eq!(heard.logins, [(0, Some("admin".into()), false, false)]);
+    assert_eq!(heard.logins, [(Class::AuthRemote, "admin".into(), false)]);
     let mut words = vec![0; 26];
     (words[14], words[16]) = (24, 24);
     // Words end at an odd place: one byte of padding.
     let bytes = [&[5; 48][..], &[0], &wide_text("guest1"), &[0, 0]].concat();
     let plain = [ask(old(0x73, 0, &words, &bytes)), answer(old(0x73, 0, &[0xff, 0, 0, 0, 0, 0], b""))];
-    assert_eq!(played(&plain).logins, [(0, Some("guest1".into()), true, false)]);
+    assert_eq!(played(&plain).logins, [(Class::AuthRemote, "guest1".into(), true)]);
     let nothing = [ask(old(0x73, 0, &[0; 26], b"\0\0\0")), answer(old(0x73, 0, &[0xff, 0, 0, 0, 0, 0], b""))];
     assert!(played(&nothing).logins.is_empty());
 }

@@ -66,10 +66,11 @@ fn banner_and_fingerprint_are_marks() {
 fn each_refused_password_is_a_login_and_the_list_of_methods_is_none() {
     let guesser = played(&[44, -44, 68, -52, 84, -52, 84, -52, 84, -52, 84, -52, 84, -52, 84, -76]);
     assert_eq!(guesser.accepted(), [false; 6]);
-    assert!(guesser.logins.iter().all(|login| login.3 && login.1.is_none()));
-    let first = guesser.logins[0].0;
+    assert!(guesser.inferred == [true; 6] && guesser.logins.iter().all(|login| login.1.is_empty()));
+    // The banner's text stands at the beginning.
+    let offsets = &guesser.offsets[1..];
     assert_eq!(
-        guesser.logins.iter().map(|login| login.0 - first).collect::<Vec<_>>(),
+        offsets.iter().map(|offset| offset - offsets[0]).collect::<Vec<_>>(),
         [0, 84, 168, 252, 336, 420]
     );
     assert!(played(&[44, -44, 68, -52, 52]).logins.is_empty(), "methods were asked for, no more");

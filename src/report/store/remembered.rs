@@ -1,5 +1,7 @@
 //! What earlier runs left for the next: identities, incidents, event files, hours, the key of pseudonyms.
 
+use std::sync::Arc;
+
 use rusqlite::params;
 
 use crate::model::attempt::AttemptId;
@@ -7,8 +9,8 @@ use crate::model::class::Class;
 use crate::model::place::SourceKey;
 use crate::model::pseudonym::MonthKey;
 use crate::model::time::{Hour, Timestamp};
-use crate::report::ReportError;
 use crate::report::store::{IDENTITY_BYTES, Store};
+use crate::report::{ReportError, incidents};
 use crate::tally::{CampaignId, OpenIncident};
 
 /// Where the key of pseudonyms lies among the remembered values, and the month it is of.
@@ -71,9 +73,11 @@ impl Store {
                 let (source, class): (String, String) = (row.get(0)?, row.get(1)?);
                 let Some(source) = SourceKey::from_text(&source) else { continue };
                 let Some(class) = Class::from_id(&class) else { continue };
-                let site = row.get::<_, String>(2)?.into();
                 let campaign = CampaignId(row.get::<_, i64>(4)?.unsigned_abs());
-                found.push(OpenIncident { source, class, site, last: Timestamp(row.get(3)?), campaign });
+                let site: Arc<str> = row.get::<_, String>(2)?.into();
+                let last = Timestamp(row.get(3)?);
+                let so_far = incidents::so_far(self, (source, class, &site), last)?;
+                found.push(OpenIncident { source, class, site, last, campaign, so_far });
             }
             Ok(found)
         };

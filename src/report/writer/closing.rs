@@ -11,16 +11,40 @@ use crate::report::shape::Report;
 use crate::report::span::Span;
 use crate::report::store::closed::Closed;
 use crate::report::writer::{Mode, Writer};
-use crate::report::{ReportError, files, format, manifest, retention, sources, summary};
+use crate::report::zone::Zone;
+use crate::report::{ReportError, files, format, manifest, retention, sources, summary, tally_files};
 
 /// A period closes so long after its end: attempts are judged up to 30 s after their request.
 const CLOSING_DELAY_MICROS: i64 = 60 * MICROS_PER_SEC;
 /// Reports of open periods are written anew at most so often.
 const REFRESH_MICROS: i64 = 60 * MICROS_PER_SEC;
 
+/// A failure to write reports is followed by a pause: to build those of a year twice a second would only wear the host down.
+const RETRY_MICROS: i64 = 10 * MICROS_PER_SEC;
+/// The link to the sources of the last closed day.
+const LATEST_SOURCES: &str = "latest-sources.csv";
+
+/// What came of settling.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum Settled {
+    /// Everything that is due is written.
+    Done,
+    /// It failed a moment ago and is tried again later.
+    Later,
+}
+
 impl Writer {
-    /// Closes the periods that are over, and refreshes the open ones now and then.
-    pub fn settle(&mut self) -> Result<(), ReportError> {
+    /// Closes the periods that are over, and refreshes the open ones now and then. After a failure it waits before it tries again.
+    pub fn settle(&mut self) -> Result<Settled, ReportError> {
+        if self.retry.is_some_and(|retry| (0..RETRY_MICROS).contains(&retry.micros_since(self.clock.now()))) {
+            return Ok(Settled::Later);
+        }
+        let settled = self.settle_now();
+        self.retry = settled.is_err().then(|| self.clock.now().plus_micros(RETRY_MICROS - 1));
+        settled.map(|()| Settled::Done)
+    }
+
+    fn settle_now(&mut self) -> Result<(), ReportError> {
         let due: Vec<Period> = self
             .open
             .iter()
@@ -52,25 +76,30 @@ impl Writer {
             return Ok(());
         }
         periods.sort_by_key(|period| (period.end(), period.kind()));
-        let mut days = false;
-        for period in periods {
-            self.close(period)?;
-            days |= period.kind() == PeriodKind::Day;
-        }
+        let days = periods.iter().any(|period| period.kind() == PeriodKind::Day);
+        let closed = periods.into_iter().try_for_each(|period| self.close(period));
+        // On a full disk nothing closes before something old is gone.
+        let tidied = if days { self.tidy() } else { Ok(()) };
+        closed.and(tidied)?;
         files::sync_folder(&self.setup.settings.directory)?;
-        self.shrink()?;
-        if days && self.setup.mode == Mode::Live && self.clock.may_remove() {
-            let tidied = retention::tidy(&self.setup.settings, self.clock.now())?;
-            for gone in tidied.compressed.iter().chain(&tidied.removed) {
-                self.events.forget(gone);
-                self.store.forget_event_file(gone)?;
-            }
-            manifest::note_expired(&self.setup.settings.directory, &tidied.removed, self.clock.now())?;
-            let state = &self.setup.state;
-            let days = (self.setup.privacy.keep_addresses_days, state.keep_hours_days, state.keep_days_days);
-            self.store.roll(Keep::days(self.clock.now(), days, state.keep_years))?;
+        self.shrink()
+    }
+
+    /// Compresses and removes what has grown old.
+    fn tidy(&mut self) -> Result<(), ReportError> {
+        if self.setup.mode == Mode::Replay || !self.clock.may_remove() {
+            return Ok(());
         }
-        Ok(())
+        let (tidied, failed) = retention::tidy(&self.setup.settings, self.clock.now())?;
+        for gone in tidied.compressed.iter().chain(&tidied.removed) {
+            self.events.forget(gone);
+            self.store.forget_event_file(gone)?;
+        }
+        manifest::note_expired(&self.setup.settings.directory, &tidied.removed, self.clock.now())?;
+        let state = &self.setup.state;
+        let days = (self.setup.privacy.keep_addresses_days, state.keep_hours_days, state.keep_days_days);
+        self.store.roll(Keep::days(self.clock.now(), days, state.keep_years))?;
+        failed.map_or(Ok(()), Err)
     }
 
     fn close(&mut self, period: Period) -> Result<(), ReportError> {
@@ -80,20 +109,28 @@ impl Writer {
         let version = version.unwrap_or(0) + 1;
         let directory = self.setup.settings.directory.clone();
         if period.kind() == PeriodKind::Day && self.setup.settings.events {
-            sources::write(&self.store, &directory, period)?;
+            if let Some(name) = sources::write(&self.store, &directory, period)? {
+                files::link_latest(&directory, LATEST_SOURCES, &name);
+            }
             self.events.close(period);
         }
         let mut closed = None;
         if self.setup.settings.periods.iter().any(|name| name == period.kind().name()) {
             let mut report = summary::build(&self.store, &Span::of(period), None, &self.setup.provenance)?;
+            report.zone = Zone::of_setting(&self.setup.settings.time_zone);
             report.previous_sha256 = self.store.last_closed(period.kind().name())?;
             report.corrects = before.map(|closed| format!("{}.json", stem(period, closed.version)));
             let sealed = format::seal(&report);
-            self.write_report(&report, &sealed, &stem(period, version))?;
+            let stem = stem(period, version);
+            let suffixes = self.write_report(&report, &sealed, &stem)?;
+            self.link_report(period, &stem, &suffixes);
             if self.setup.mode == Mode::Live {
                 remove_open(&directory, period);
             }
             closed = Some(Closed { version, sha256: format::hash_of(&sealed) });
+        }
+        if period.kind() == PeriodKind::Day && self.setup.settings.tallies {
+            tally_files::write(&self.store, &self.setup.settings, period, version)?;
         }
         let manifest = manifest::write(&self.store, &directory, period, version)?;
         self.store.close(period, closed.as_ref(), &manifest)?;
@@ -122,29 +159,46 @@ impl Writer {
         for period in periods {
             let mut report = summary::build(&self.store, &Span::of(period), None, &self.setup.provenance)?;
             report.open = true;
+            report.zone = Zone::of_setting(&self.setup.settings.time_zone);
             let sealed = format::seal(&report);
             self.write_report(&report, &sealed, &format!("report-{period}.open"))?;
         }
         files::sync_folder(&self.setup.settings.directory)
     }
 
+    /// Points the links of that kind of period to a report, unless they point to a later one.
+    fn link_report(&self, period: Period, stem: &str, suffixes: &[String]) {
+        let directory = &self.setup.settings.directory;
+        for suffix in suffixes {
+            let link = format!("latest-{}{suffix}", period.kind().name());
+            let known = fs::read_link(directory.join(&link)).ok();
+            let known = known.and_then(|target| period_of(target.to_str()?));
+            if known.is_none_or(|known| known <= period) {
+                files::link_latest(directory, &link, &format!("{stem}{suffix}"));
+            }
+        }
+    }
+
+    /// Writes a report in every format; gives the ends of the names.
     fn write_report(
         &self,
         report: &Report,
         sealed: &serde_json::Value,
         stem: &str,
-    ) -> Result<(), ReportError> {
-        for row in &self.formats {
-            for output in (row.write)(report, sealed) {
-                files::write_whole(
-                    &self.setup.settings.directory,
-                    &format!("{stem}{}", output.suffix),
-                    output.content.as_bytes(),
-                )?;
-            }
+    ) -> Result<Vec<String>, ReportError> {
+        let mut suffixes = Vec::new();
+        for output in self.formats.iter().flat_map(|row| (row.write)(report, sealed)) {
+            let name = format!("{stem}{}", output.suffix);
+            files::write_whole(&self.setup.settings.directory, &name, output.content.as_bytes())?;
+            suffixes.push(output.suffix);
         }
-        Ok(())
+        Ok(suffixes)
     }
+}
+
+/// The period that a report's file is of.
+fn period_of(name: &str) -> Option<Period> {
+    name.strip_prefix("report-")?.split('.').next()?.parse().ok()
 }
 
 /// Removes the files of a period that were written while it was open.

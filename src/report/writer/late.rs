@@ -1,7 +1,10 @@
 //! Which period a count falls in: the open ones, and for what comes after the end of its own the one of now.
 
+use std::collections::BTreeSet;
+
 use crate::model::period::{Period, PeriodKind};
 use crate::model::time::Hour;
+use crate::report::ReportError;
 use crate::report::writer::{Mode, Writer};
 use crate::tally::Snapshot;
 
@@ -18,14 +21,25 @@ impl Writer {
         }
     }
 
-    /// Opens the periods of an hour that was counted in, but for those that this run has closed.
-    pub(super) fn note_hour(&mut self, hour: Hour) {
-        for kind in &self.kinds {
-            let period = Period::containing(*kind, hour.start());
-            if !self.closed_now.contains(&period) {
-                self.open.insert(period);
+    /// The periods that a snapshot counts in, but for those that this run has closed. Of those that an earlier run has closed it
+    /// is noted first that they are to be closed again, so that a kill in between leaves no closed period without its correction.
+    pub(super) fn begin(&mut self, snapshot: &Snapshot) -> Result<Vec<Period>, ReportError> {
+        // A capture file may claim to span decades: periods in which it holds no packet get no report of their own.
+        let live = self.setup.mode == Mode::Live;
+        let watched = snapshot.watch.iter().filter(|(_, watch)| live || !watch.counters.is_empty());
+        let hours: BTreeSet<Hour> =
+            snapshot.rows.keys().map(|key| key.hour).chain(watched.map(|(hour, _)| *hour)).collect();
+        let periods: BTreeSet<Period> = hours
+            .iter()
+            .flat_map(|hour| self.kinds.iter().map(|kind| Period::containing(*kind, hour.start())))
+            .filter(|period| !self.closed_now.contains(period) && !self.open.contains(period))
+            .collect();
+        for period in &periods {
+            if self.store.is_closed(*period)? {
+                self.store.note_reopened(*period)?;
             }
         }
+        Ok(periods.into_iter().collect())
     }
 
     /// The hour that what has no time of its own is counted in. A replay's first snapshots may come before anything told how far

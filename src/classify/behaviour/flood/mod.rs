@@ -5,7 +5,7 @@
 pub mod rows;
 
 use std::collections::BTreeMap;
-use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 
 use sha2::{Digest, Sha256};
 
@@ -14,10 +14,11 @@ use crate::classify::behaviour::act::{self, Reason};
 use crate::classify::behaviour::flood::rows::{FLOODS, FloodRow};
 use crate::classify::behaviour::order::HOLD_MICROS;
 use crate::classify::behaviour::table::{Held, Table};
-use crate::config::flood::Flood as Settings;
+use crate::config::flood::{Bounds, Flood as Settings};
 use crate::model::attempt::{AttemptId, Outcome};
 use crate::model::contact::{Act, Contact, Surge, Touched};
 use crate::model::grade::Grade;
+use crate::model::marks::Marks;
 use crate::model::place::SourceKey;
 use crate::model::surge::SurgeKind;
 use crate::model::time::{MICROS_PER_DAY, MICROS_PER_SEC, Timestamp};
@@ -28,6 +29,9 @@ const HELD_MAX: usize = 4_096;
 const HONEST_PERCENT: u64 = 30;
 /// Weight of a second in the moving average: a habit of some two minutes.
 const AVERAGE_WEIGHT: f64 = 1.0 / 120.0;
+/// Seconds that must have been watched before an average tells anything of a server whose clients are proven: a daemon that starts
+/// on a busy site must not take its load for an attack.
+const KNOWN_AFTER_SECS: i64 = 120;
 /// Seconds below the limit after which a flood is over.
 const PAUSE_SECS: i64 = 5;
 
@@ -42,6 +46,7 @@ struct Second {
     kind: SurgeKind,
     packets: u64,
     completed: u64,
+    sources: u32,
     source: Option<IpAddr>,
 }
 
@@ -55,6 +60,8 @@ struct State {
     above: Option<i64>,
     /// Seconds above the limits in a row, while that is no flood yet.
     run: Vec<Second>,
+    /// How many of them nothing explains.
+    telling: u32,
     is_flood: bool,
 }
 
@@ -69,6 +76,10 @@ impl Held for State {
 pub struct Floods {
     held: BTreeMap<(i64, Key), Second>,
     states: Table<Key, State>,
+    /// The second that was judged last, and the slow conversations in it of sources that are told by themselves.
+    slow: (i64, BTreeMap<IpAddr, u64>),
+    /// Since when anything is known.
+    since: Option<i64>,
     settings: Settings,
 }
 
@@ -78,6 +89,8 @@ impl Floods {
         Self {
             held: BTreeMap::new(),
             states: Table::new(memory_bytes, MICROS_PER_DAY),
+            slow: (i64::MIN, BTreeMap::new()),
+            since: None,
             settings: settings.clone(),
         }
     }
@@ -98,11 +111,15 @@ impl Floods {
             kind: surge.kind,
             packets: 0,
             completed: 0,
+            sources: 0,
             source: surge.source,
         };
+        self.since.get_or_insert(second);
         let sum = self.held.entry((second, key)).or_insert(seen);
         sum.packets = sum.packets.saturating_add(surge.packets);
         sum.completed = sum.completed.saturating_add(surge.completed);
+        // Workers share conversations, not sources: each sees most of those that send a lot.
+        sum.sources = sum.sources.max(surge.sources);
         if self.held.len() > HELD_MAX {
             self.judge_first(out);
         }
@@ -110,6 +127,9 @@ impl Floods {
 
     /// Judges the seconds that all workers have passed.
     pub fn progress(&mut self, now: Timestamp, out: &mut Judged) {
+        if now > Timestamp(0) {
+            self.since.get_or_insert(now.secs());
+        }
         let passed = now.plus_micros(-HOLD_MICROS).secs();
         while self.held.first_key_value().is_some_and(|((second, _), _)| *second < passed) {
             self.judge_first(out);
@@ -127,15 +147,39 @@ impl Floods {
     }
 
     fn judge_first(&mut self, out: &mut Judged) {
-        let Some(((_, key), second)) = self.held.pop_first() else { return };
+        let Some(((_, key), mut second)) = self.held.pop_first() else { return };
         let Some(row) = FLOODS.get(key.0) else { return };
         let now = Timestamp::from_parts(second.begin, 0);
         if let Some((gone, is_full)) = self.states.turn(now) {
             out.sums.windows_forgotten += if is_full { gone.len() as u64 } else { 0 };
             out.sums.flood_seconds += gone.values().map(|state| state.run.len() as u64).sum::<u64>();
         }
-        let settings = &self.settings;
-        self.states.entry(&key, State::default, |state| state.take(row, second, settings, out));
+        let bounds = self.bounds(row, &mut second);
+        self.states.entry(&key, State::default, |state| state.take(row, second, bounds, out));
+    }
+
+    /// The limits of a second. Of a network what its sources are told for themselves is left out of it, and of a site nothing is
+    /// above them while its average is not known.
+    fn bounds(&mut self, row: &FloodRow, second: &mut Second) -> Bounds {
+        let bounds = (row.bounds)(&self.settings);
+        if self.slow.0 != second.begin {
+            self.slow = (second.begin, BTreeMap::new());
+        }
+        match (second.kind, second.source) {
+            (SurgeKind::SlowNetwork, Some(network)) => {
+                let told = self.slow.1.get(&network).copied().unwrap_or_default();
+                second.packets = second.packets.saturating_sub(told);
+            }
+            (kind, Some(source)) if kind.is_held() && second.packets >= bounds.per_second_min => {
+                *self.slow.1.entry(network_of(source)).or_default() += second.packets;
+            }
+            (SurgeKind::HttpSite, _) => {
+                let known = self.since.is_some_and(|since| second.begin - since >= KNOWN_AFTER_SECS);
+                return Bounds { enabled: bounds.enabled && known, ..bounds };
+            }
+            _ => {}
+        }
+        bounds
     }
 
     #[cfg(test)]
@@ -145,30 +189,54 @@ impl Floods {
 }
 
 impl State {
-    fn take(&mut self, row: &FloodRow, second: Second, settings: &Settings, out: &mut Judged) {
-        let bounds = (row.bounds)(settings);
+    fn take(&mut self, row: &FloodRow, second: Second, bounds: Bounds, out: &mut Judged) {
         self.pass(second.begin, out);
         let usual = self.average * f64::from(bounds.factor);
         let is_honest = second.completed.saturating_mul(100) >= second.packets.saturating_mul(HONEST_PERCENT);
         let is_above = bounds.enabled
             && second.packets >= bounds.per_second_min
             && second.packets as f64 > usual
-            && (second.completed == 0 || !is_honest);
-        if !is_above {
+            && second.sources >= bounds.sources_min;
+        let is_telling = second.completed == 0 || !is_honest;
+        if !is_above || !is_telling && (self.is_flood || row.patience_secs == 0) {
             // What floods must not become the habit, so only other seconds are averaged.
             self.average += (second.packets as f64 - self.average) * AVERAGE_WEIGHT;
-            out.sums.flood_seconds += self.run.drain(..).len() as u64;
+            self.give_up(out);
+            return;
+        }
+        self.run.push(second);
+        self.telling += u32::from(is_telling);
+        let lasts = self.telling >= bounds.sustained_secs;
+        let shortest = bounds.per_second_min.saturating_mul(u64::from(bounds.sustained_secs));
+        let packets: u64 = self.run.iter().map(|second| second.packets).sum();
+        let is_blow = row.bulk.is_some_and(|times| packets >= shortest.saturating_mul(times));
+        if !(self.is_flood || lasts || is_blow) {
+            self.lose_patience(row, out);
             return;
         }
         self.above = Some(second.begin);
-        self.run.push(second);
-        if !self.is_flood && self.run.len() < bounds.sustained_secs as usize {
-            return;
-        }
         self.is_flood = true;
+        self.telling = 0;
         for second in std::mem::take(&mut self.run) {
             out.attempts.push(attempt(row, &second, self.average));
         }
+    }
+
+    /// The seconds above the limits were no flood.
+    fn give_up(&mut self, out: &mut Judged) {
+        self.telling = 0;
+        out.sums.flood_seconds += self.run.drain(..).len() as u64;
+    }
+
+    /// A crowd that came for long enough without a telling second is the new habit.
+    fn lose_patience(&mut self, row: &FloodRow, out: &mut Judged) {
+        if row.patience_secs == 0 || self.run.len() < row.patience_secs {
+            return;
+        }
+        for second in &self.run {
+            self.average += (second.packets as f64 - self.average) * AVERAGE_WEIGHT;
+        }
+        self.give_up(out);
     }
 
     /// The seconds in which nothing was told, up to `now`: nothing worth telling came.
@@ -177,11 +245,19 @@ impl State {
         self.last = Some(self.last.map_or(now, |last| last.max(now)));
         if quiet > 0 {
             self.average *= (1.0 - AVERAGE_WEIGHT).powf(quiet as f64);
-            out.sums.flood_seconds += self.run.drain(..).len() as u64;
+            self.give_up(out);
         }
         if self.above.is_some_and(|above| now.saturating_sub(above).saturating_abs() > PAUSE_SECS) {
             self.is_flood = false;
         }
+    }
+}
+
+/// The network in which a source is counted beside itself where it holds conversations open.
+fn network_of(source: IpAddr) -> IpAddr {
+    match source {
+        IpAddr::V4(v4) => Ipv4Addr::from_bits(v4.to_bits() & (u32::MAX << 8)).into(),
+        IpAddr::V6(v6) => Ipv6Addr::from_bits(v6.to_bits() & (u128::MAX << 80)).into(),
     }
 }
 
@@ -208,10 +284,11 @@ fn attempt(row: &FloodRow, second: &Second, average: f64) -> Box<crate::model::a
         frames: 1,
         act: Act::Touched(Touched::Silent),
         http: None,
+        marks: Marks::default(),
     };
     let mut attempt = act::attempt(&contact, second.kind.class(), &reason);
     attempt.opens_session = false;
-    attempt.outcome = Outcome::Attempted;
+    (attempt.outcome, attempt.inferred) = (Outcome::Attempted, second.kind.is_inferred());
     attempt
 }
 

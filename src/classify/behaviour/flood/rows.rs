@@ -19,7 +19,16 @@ pub struct FloodRow {
     pub takes: fn(SurgeKind) -> bool,
     /// Its limits.
     pub bounds: fn(&Settings) -> Bounds,
+    /// So many times what the shortest flood has altogether is one in however short a time; none: only what lasts is a flood.
+    pub bulk: Option<u64>,
+    /// Seconds that look honest at first and count, too, if the flood shows within them.
+    pub patience_secs: usize,
 }
+
+/// Until clients are known to go on and on they look like visitors, and as long again for all to have come.
+const SITE_PATIENCE_SECS: usize = 40;
+/// A short blow of forged packets. A second in which everybody comes back after an outage has fewer, and most are answered.
+const BLOW: Option<u64> = Some(3);
 
 /// The detectors, what tells most of a flood first: of several that find the same second the first one names it.
 pub const FLOODS: &[FloodRow] = &[
@@ -30,14 +39,28 @@ pub const FLOODS: &[FloodRow] = &[
         sections: &["flood.reflector"],
         takes: |kind| matches!(kind, SurgeKind::Reflector(_)),
         bounds: |flood| flood.reflector.bounds(),
+        bulk: None,
+        patience_secs: 0,
+    },
+    FloodRow {
+        id: "flood.asked",
+        title: "Queries as they are forged to make a service here reflect",
+        class: Class::DosReflect,
+        sections: &["flood.asked"],
+        takes: |kind| matches!(kind, SurgeKind::Asked(_)),
+        bounds: |flood| flood.asked.bounds(),
+        bulk: None,
+        patience_secs: 0,
     },
     FloodRow {
         id: "flood.reflection",
         title: "Answers of reflectors that nobody here asked for",
         class: Class::DosReflect,
         sections: &["flood.reflection"],
-        takes: |kind| matches!(kind, SurgeKind::Reflect(_) | SurgeKind::SynAck),
+        takes: |kind| matches!(kind, SurgeKind::Reflect(_) | SurgeKind::ReflectUnknown | SurgeKind::SynAck),
         bounds: |flood| flood.reflection.bounds(),
+        bulk: Some(1),
+        patience_secs: 0,
     },
     FloodRow {
         id: "flood.http",
@@ -46,6 +69,8 @@ pub const FLOODS: &[FloodRow] = &[
         sections: &["flood.http"],
         takes: |kind| kind == SurgeKind::Http,
         bounds: |flood| flood.http.bounds(),
+        bulk: None,
+        patience_secs: 0,
     },
     FloodRow {
         id: "flood.tls",
@@ -54,19 +79,44 @@ pub const FLOODS: &[FloodRow] = &[
         sections: &["flood.tls"],
         takes: |kind| kind == SurgeKind::Tls,
         bounds: |flood| flood.tls.bounds(),
+        bulk: None,
+        patience_secs: 0,
     },
     FloodRow {
         id: "flood.slow",
         title: "Conversations that one source holds open and does not go on with",
         class: Class::DosApp,
         sections: &["flood.slow"],
-        takes: SurgeKind::is_held,
+        takes: |kind| kind.is_held() && kind != SurgeKind::SlowNetwork,
         bounds: |flood| Bounds {
             enabled: flood.slow.enabled,
             per_second_min: flood.slow.of_source_min,
             factor: 1,
             sustained_secs: flood.slow.sustained_secs,
+            sources_min: 0,
         },
+        bulk: None,
+        patience_secs: 0,
+    },
+    FloodRow {
+        id: "flood.slow_network",
+        title: "Conversations that a network holds open, each of its sources too few",
+        class: Class::DosApp,
+        sections: &["flood.slow_network"],
+        takes: |kind| kind == SurgeKind::SlowNetwork,
+        bounds: |flood| flood.slow_network.bounds(),
+        bulk: None,
+        patience_secs: 0,
+    },
+    FloodRow {
+        id: "flood.http_site",
+        title: "HTTP requests of many sources that go on and on, to one server",
+        class: Class::DosApp,
+        sections: &["flood.http_site"],
+        takes: |kind| kind == SurgeKind::HttpSite,
+        bounds: |flood| flood.http_site.bounds(),
+        bulk: None,
+        patience_secs: SITE_PATIENCE_SECS,
     },
     FloodRow {
         id: "flood.connect",
@@ -75,6 +125,8 @@ pub const FLOODS: &[FloodRow] = &[
         sections: &["flood.connect"],
         takes: |kind| kind == SurgeKind::Connect,
         bounds: |flood| flood.connect.bounds(),
+        bulk: None,
+        patience_secs: 0,
     },
     FloodRow {
         id: "flood.syn",
@@ -83,6 +135,8 @@ pub const FLOODS: &[FloodRow] = &[
         sections: &["flood.syn"],
         takes: |kind| kind == SurgeKind::Syn,
         bounds: |flood| flood.syn.bounds(),
+        bulk: BLOW,
+        patience_secs: 0,
     },
     FloodRow {
         id: "flood.fragment",
@@ -91,6 +145,8 @@ pub const FLOODS: &[FloodRow] = &[
         sections: &["flood.fragment"],
         takes: |kind| kind == SurgeKind::Fragment,
         bounds: |flood| flood.fragment.bounds(),
+        bulk: None,
+        patience_secs: 0,
     },
     FloodRow {
         id: "flood.ack",
@@ -99,6 +155,8 @@ pub const FLOODS: &[FloodRow] = &[
         sections: &["flood.ack"],
         takes: |kind| matches!(kind, SurgeKind::Ack | SurgeKind::Rst),
         bounds: |flood| flood.ack.bounds(),
+        bulk: None,
+        patience_secs: 0,
     },
     FloodRow {
         id: "flood.icmp",
@@ -107,6 +165,8 @@ pub const FLOODS: &[FloodRow] = &[
         sections: &["flood.icmp"],
         takes: |kind| kind == SurgeKind::Icmp,
         bounds: |flood| flood.icmp.bounds(),
+        bulk: None,
+        patience_secs: 0,
     },
     FloodRow {
         id: "flood.udp",
@@ -115,5 +175,7 @@ pub const FLOODS: &[FloodRow] = &[
         sections: &["flood.udp"],
         takes: |kind| kind == SurgeKind::Udp,
         bounds: |flood| flood.udp.bounds(),
+        bulk: BLOW,
+        patience_secs: 0,
     },
 ];

@@ -1,6 +1,7 @@
 //! What is a flood and what is much traffic.
 
 use super::*;
+use crate::model::class::Class;
 
 const VICTIM: &str = "203.0.113.10";
 
@@ -21,8 +22,16 @@ fn surge(kind: SurgeKind, second: i64, packets: u64) -> Surge {
 }
 
 fn judge(surges: &[Surge]) -> Judged {
+    judge_since(None, surges)
+}
+
+/// The same by one who has watched since a second.
+fn judge_since(since: Option<i64>, surges: &[Surge]) -> Judged {
     let mut floods = Floods::new(1 << 20, &Settings::default());
     let mut out = Judged::default();
+    if let Some(since) = since {
+        floods.progress(Timestamp::from_parts(since, 0), &mut out);
+    }
     for surge in surges {
         floods.surge(surge, &mut out);
         floods.progress(surge.time, &mut out);
@@ -37,12 +46,12 @@ fn seconds(kind: SurgeKind, count: i64, packets: u64) -> Judged {
 
 #[test]
 fn a_flood_counts_its_seconds_once_it_was_sustained() {
-    assert_eq!(seconds(SurgeKind::Syn, 4, 5_000).attempts.len(), 0);
-    assert_eq!(seconds(SurgeKind::Syn, 4, 5_000).sums.flood_seconds, 4);
-    assert_eq!(seconds(SurgeKind::Syn, 5, 5_000).attempts.len(), 5);
+    assert_eq!(seconds(SurgeKind::Syn, 4, 1_800).attempts.len(), 0);
+    assert_eq!(seconds(SurgeKind::Syn, 4, 1_800).sums.flood_seconds, 4);
+    assert_eq!(seconds(SurgeKind::Syn, 5, 1_800).attempts.len(), 5);
     assert_eq!(seconds(SurgeKind::Syn, 60, 500).attempts.len(), 60);
     assert_eq!(seconds(SurgeKind::Syn, 60, 499).attempts.len(), 0);
-    let out = seconds(SurgeKind::Syn, 5, 5_000);
+    let out = seconds(SurgeKind::Syn, 5, 1_800);
     let first = &out.attempts[0];
     assert!(first.client.ip().is_unspecified() && first.grade == Grade::E0 && !first.opens_session);
 }
@@ -86,11 +95,91 @@ fn a_source_that_is_proven_is_named() {
     assert_eq!(seconds(SurgeKind::SlowHeader, 60, 10).attempts.len(), 60);
 }
 
+/// A second of a site: requests, those of visitors among them, sources.
+fn site(second: i64, packets: u64, completed: u64, sources: u32) -> Surge {
+    Surge { completed, sources, ..surge(SurgeKind::HttpSite, second, packets) }
+}
+
+/// Requests a second of a flood of a hundred sources that begins at second 1,000; they are known as such after 16 seconds.
+fn site_flood(second: i64, packets: u64) -> Surge {
+    site(second, packets, if second < 1_016 { packets } else { packets / 10 }, 100)
+}
+
+#[test]
+fn a_site_that_many_ask_on_and_on_is_flooded_from_the_first_second_on() {
+    let flood: Vec<Surge> = (1_000..1_060).map(|second| site_flood(second, 400)).collect();
+    let out = judge_since(Some(1), &flood);
+    assert_eq!(out.attempts.len(), 60);
+    let first = &out.attempts[0];
+    assert_eq!((first.judgement.class, first.server.ip()), (Class::DosApp, VICTIM.parse().unwrap()));
+    assert!(first.client.ip().is_unspecified(), "none of them floods by itself");
+    assert_eq!(&*first.judgement.evidence[0].rule, "flood.http_site");
+    // Eight times the habit, not less.
+    for (habit, attempts) in [(40, 60), (60, 0)] {
+        let mut surges: Vec<Surge> = (200..1_000).map(|second| site(second, habit, habit, 30)).collect();
+        surges.extend(&flood);
+        assert_eq!(judge_since(Some(1), &surges).attempts.len(), attempts, "{habit}");
+    }
+}
+
+#[test]
+fn crowds_load_tests_and_busy_sites_are_no_floods_of_a_site() {
+    let crowd: Vec<Surge> = (1_000..1_600).map(|second| site(second, 3_000, 2_800, 900)).collect();
+    let few: Vec<Surge> = (1_000..1_600).map(|second| site(second, 30_000, 100, 24)).collect();
+    // Monday morning: programs that ask each second, more and more of them for twenty minutes, then all day.
+    let morning: Vec<Surge> = (1_000_i64..6_000)
+        .map(|second| {
+            let clients = (second - 1_000).min(1_200).unsigned_abs();
+            site(second, clients, clients / 20, u32::try_from(clients).unwrap())
+        })
+        .filter(|surge| surge.packets >= 20)
+        .collect();
+    for (name, surges) in [("crowd", crowd), ("load test", few), ("morning", morning)] {
+        assert!(judge_since(Some(1), &surges).attempts.is_empty(), "{name}");
+    }
+    let busy: Vec<Surge> = (1_000..2_000).map(|second| site(second, 3_000, 100, 900)).collect();
+    assert!(judge(&busy).attempts.is_empty(), "a sensor that starts there learns first");
+}
+
+#[test]
+fn slow_clients_of_a_network_count_where_none_of_them_does() {
+    let slow = |second, kind, source: &str, packets| Surge {
+        source: Some(source.parse().unwrap()),
+        ..surge(kind, second, packets)
+    };
+    let network = |second, packets| slow(second, SurgeKind::SlowNetwork, "198.51.100.0", packets);
+    let alone = |packets| judge(&(0..80).map(|second| network(second, packets)).collect::<Vec<_>>());
+    assert!(alone(49).attempts.is_empty());
+    let out = alone(50);
+    assert_eq!((out.attempts.len(), out.attempts[0].client.ip().to_string().as_str()), (80, "198.51.100.0"));
+    // What one source holds is told for it, not for its neighbours as well.
+    let both: Vec<Surge> = (0..80)
+        .flat_map(|second| [slow(second, SurgeKind::SlowHeader, "198.51.100.7", 40), network(second, 80)])
+        .collect();
+    let out = judge(&both);
+    assert_eq!(out.attempts.len(), 80);
+    assert!(out.attempts.iter().all(|attempt| attempt.client.ip().to_string() == "198.51.100.7"));
+}
+
+#[test]
+fn a_short_blow_counts_where_it_is_as_much_as_a_flood() {
+    for (kind, packets, attempts) in [
+        (SurgeKind::Syn, 7_500, 1),
+        (SurgeKind::Syn, 7_499, 0),
+        (SurgeKind::ReflectUnknown, 3_000, 1),
+        (SurgeKind::ReflectUnknown, 2_999, 0),
+        (SurgeKind::Http, 1_000_000, 0),
+        (SurgeKind::Icmp, 1_000_000, 0),
+    ] {
+        assert_eq!(seconds(kind, 1, packets).attempts.len(), attempts, "{packets} of {}", kind.name());
+    }
+}
+
 #[test]
 fn a_pause_begins_again() {
-    let mut surges: Vec<Surge> = (0..10).map(|second| surge(SurgeKind::Syn, second, 5_000)).collect();
-    surges.extend((12..14).map(|second| surge(SurgeKind::Syn, second, 5_000)));
-    surges.extend((100..104).map(|second| surge(SurgeKind::Syn, second, 5_000)));
+    let mut surges: Vec<Surge> = (0..10).map(|second| surge(SurgeKind::Syn, second, 1_800)).collect();
+    surges.extend((12..14).map(|second| surge(SurgeKind::Syn, second, 1_800)));
+    surges.extend((100..104).map(|second| surge(SurgeKind::Syn, second, 1_800)));
     let out = judge(&surges);
     assert_eq!((out.attempts.len(), out.sums.flood_seconds), (12, 4));
 }

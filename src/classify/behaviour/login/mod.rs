@@ -18,7 +18,7 @@ use crate::classify::behaviour::{Aim, Judged};
 use crate::config::login::Login as Settings;
 use crate::model::attempt::{Attempt, Outcome};
 use crate::model::class::Class;
-use crate::model::contact::{Act, Contact, Login};
+use crate::model::contact::{Act, Contact, Login, NameHash};
 use crate::model::place::SourceKey;
 use crate::model::time::{MICROS_PER_DAY, MICROS_PER_SEC, Timestamp};
 
@@ -85,7 +85,8 @@ struct Bucket {
 impl Held for Bucket {
     fn held(&self) -> usize {
         let last = self.last.as_ref().map_or(0, |_| size_of::<Attempt>() + 256);
-        self.refusals.capacity() * size_of::<Contact>() + last
+        let marks: usize = self.refusals.iter().map(|refusal| refusal.marks.held()).sum();
+        self.refusals.capacity() * size_of::<Contact>() + marks + last
     }
 }
 
@@ -104,12 +105,12 @@ pub struct Logins {
 const fn login_of(act: &Contact) -> Option<Login> {
     match act.act {
         Act::Login(login) => Some(login),
-        Act::Touched(_) => None,
+        Act::Touched(_) | Act::Unmet(_) => None,
     }
 }
 
 fn account_of(act: &Contact) -> Option<u64> {
-    login_of(act).and_then(|login| login.account)
+    login_of(act).and_then(|login| login.account).map(NameHash::number)
 }
 
 impl Logins {
@@ -141,7 +142,7 @@ impl Logins {
         self.turn(act.time, out);
         let key = (aim.source, login.class, Arc::clone(&aim.site));
         if login.accepted {
-            self.buckets.known(&key, |bucket| bucket.accept(act, login.account, out));
+            self.buckets.known(&key, |bucket| bucket.accept(act, account_of(act), out));
         } else if !self.refused_by_source(act, &key, out) {
             self.refused_in_crowds(act, &key, out);
         }

@@ -179,7 +179,18 @@ impl Scans {
         let target = probe.target(&self.hasher);
         let found = self.crowds.entry(&aim.site, Crowd::default, |crowd| {
             crowd.note(Member { time: probe.time, source: aim.source, target }, window_secs);
-            distributed::judge(crowd, settings).map(|excerpt| (excerpt, crowd.sources()))
+            match distributed::judge(crowd, settings) {
+                Some(excerpt) => {
+                    crowd.convict(probe.time, window_secs, excerpt.clone());
+                    Some((excerpt, crowd.sources()))
+                }
+                None if crowd.is_due() => {
+                    crowd.acquit();
+                    None
+                }
+                // One that comes between two looks at the crowd belongs to it as well.
+                None => crowd.judged(probe.time).map(|excerpt| (excerpt.to_owned(), vec![aim.source])),
+            }
         });
         let Some((excerpt, sources)) = found.flatten() else { return };
         let since = probe.time.plus_micros(-i64::from(window_secs) * MICROS_PER_SEC);

@@ -5,6 +5,7 @@ use std::net::{IpAddr, Ipv6Addr, SocketAddr};
 use crate::model::attempt::{AttemptId, Transport};
 use crate::model::contact::{Act, Contact, Touched};
 use crate::model::grade::Grade;
+use crate::model::marks::Marks;
 use crate::model::place::SourceKey;
 use crate::model::time::Timestamp;
 
@@ -70,6 +71,7 @@ impl Probe {
             frames: self.frames,
             act: Act::Touched(self.touched),
             http: None,
+            marks: Marks::default(),
         }
     }
 

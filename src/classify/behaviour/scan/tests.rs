@@ -160,6 +160,24 @@ fn many_sources_that_divide_a_scan_are_judged_together() {
 }
 
 #[test]
+fn whoever_comes_last_to_a_divided_scan_belongs_to_it_and_a_late_stranger_does_not() {
+    // One source after the other, three ports each: the crowd is looked at now and then only.
+    let mut acts: Vec<Contact> = (0..97_i64)
+        .map(|n| {
+            touched(
+                &format!("198.51.100.{}:9", n / 3),
+                &format!("203.0.113.1:{}", n + 1),
+                n,
+                Touched::Refused,
+            )
+        })
+        .collect();
+    assert_eq!(judge(&acts).attempts.len(), 97);
+    acts.push(touched("192.0.2.7:9", "203.0.113.1:25", 97 + 601, Touched::Refused));
+    assert_eq!(judge(&acts).attempts.len(), 97);
+}
+
+#[test]
 fn a_proxy_is_no_scanner() {
     let mut scans = Scans::new(1 << 20, &Settings::default(), 1_800_000_000);
     let mut out = Judged::default();

@@ -1,5 +1,8 @@
 //! memcached over UDP: a frame header of eight bytes, then a command as over TCP.
 
+pub mod binary;
+pub mod stream;
+
 use crate::model::class::Class;
 use crate::model::stream::Side;
 use crate::protocol::Sink;
@@ -40,7 +43,7 @@ pub static COMMAND: Oddity = Oddity {
 };
 
 /// Its row of the table.
-pub const ROW: DatagramRow = DatagramRow {
+pub const DATAGRAM_ROW: DatagramRow = DatagramRow {
     name: "memcached",
     recognise: |message| message.from == Side::Client && command(message.bytes).is_some(),
     read,
@@ -82,7 +85,7 @@ mod tests {
             (b"stats\r\n", &[]),
             (b"", &[]),
         ] {
-            assert_eq!(Told::of(&ROW, bytes, 4_711).ids(), ids, "{}", bytes.escape_ascii());
+            assert_eq!(Told::of(&DATAGRAM_ROW, bytes, 4_711).ids(), ids, "{}", bytes.escape_ascii());
         }
     }
 }

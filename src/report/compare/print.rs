@@ -1,0 +1,258 @@
+//! A comparison as text, Markdown, JSON and CSV.
+
+use std::fmt::Write;
+
+use crate::report::compare::{Compared, Comparison};
+use crate::report::csv::Table;
+use crate::report::format::Output;
+use crate::report::markdown::{cell, paragraph};
+use crate::report::sentence::grouped;
+use crate::report::text::lines::{Lines, WIDTH, fit, safe, width};
+
+/// Formats of a comparison, as they are named on the command line.
+pub const FORMATS: [&str; 4] = ["text", "md", "json", "csv"];
+
+/// Cells of site and class that the text lists; the other forms have all of them.
+const CELLS_MAX: usize = 40;
+/// Columns of a number.
+const COLUMN_WIDTH: usize = 9;
+/// Columns of the interval.
+const INTERVAL_WIDTH: usize = 14;
+
+impl Comparison {
+    /// In one of [`FORMATS`]; none of any other.
+    pub fn write(&self, format: &str) -> Option<Output> {
+        let (suffix, content) = match format {
+            "text" => (".txt", self.text()),
+            "md" => (".md", self.markdown()),
+            // Text keys and finite numbers only, so this cannot fail.
+            "json" => (".json", serde_json::to_string_pretty(self).unwrap_or_default() + "\n"),
+            "csv" => (".comparison.csv", self.csv()),
+            _ => return None,
+        };
+        Some(Output { suffix: suffix.into(), content })
+    }
+
+    /// The tables: title, rows.
+    fn tables(&self) -> [(&'static str, &[Compared]); 4] {
+        [
+            ("The headline", &self.totals),
+            ("By site (attempts in the headline)", &self.sites),
+            ("By class (attempts)", &self.classes),
+            ("By site and class (attempts)", &self.cells),
+        ]
+    }
+
+    /// What can be told of each number of the headline, a sentence each.
+    pub fn told(&self) -> Vec<String> {
+        self.totals.iter().map(|row| self.told_of(row)).collect()
+    }
+
+    fn told_of(&self, row: &Compared) -> String {
+        let [first, second] = &self.periods;
+        let what = match row.of {
+            "overseas_attempts" => "Attempts from overseas",
+            _ => "Attempts in the headline",
+        };
+        let [before, after] = row.per_hour.map(rate);
+        let mut text =
+            format!("{what}: {before} an observed hour in {}, {after} in {}", first.name, second.name);
+        let interval = |[low, high]: [f64; 2]| format!("95 per cent interval {low:.2} to {high:.2}");
+        match (row.ratio, row.interval, row.reason) {
+            (Some(ratio), Some(range), _) => {
+                let _ = write!(text, ", {ratio:.2} times as many ({})", interval(range));
+            }
+            (Some(ratio), None, Some(reason)) => {
+                let _ = write!(text, ", {ratio:.2} times as many ({reason})");
+            }
+            (.., reason) => {
+                let _ = write!(text, "; {}", reason.unwrap_or("no ratio can be told"));
+            }
+        }
+        match (row.verdict(), row.p_value) {
+            (Some("no change"), Some(p_value)) => {
+                let _ = write!(text, ": no change can be told from chance (p = {p_value:.3})");
+            }
+            (Some(_), Some(p_value)) if p_value < 0.001 => text.push_str(": a change (p < 0.001)"),
+            (Some(_), Some(p_value)) => {
+                let _ = write!(text, ": a change (p = {p_value:.3})");
+            }
+            _ if !row.not_comparable.is_empty() => {
+                let _ = write!(text, ": not comparable, because of {}", row.not_comparable.join(", "));
+            }
+            _ => {}
+        }
+        text.push('.');
+        text
+    }
+
+    /// The qualifiers that stand above the tables.
+    fn remarks(&self) -> Vec<String> {
+        let mut remarks: Vec<String> = self
+            .periods
+            .iter()
+            .map(|side| {
+                let observed = (side.coverage * 1e3).floor() / 10.0;
+                let lost =
+                    if side.lower_bound { "; something was lost, its counts are lower bounds" } else { "" };
+                format!("{} was observed for {observed:.1} per cent of its time{lost}.", side.name)
+            })
+            .collect();
+        remarks.extend(self.obstacles.iter().map(|obstacle| {
+            let concerned = if obstacle.of_origin { " (what comes from overseas)" } else { "" };
+            format!("Not comparable{concerned} because {}.", obstacle.text)
+        }));
+        if !self.obstacles.is_empty() {
+            remarks.push(
+                "A ratio marked * holds that difference as well as any change of the attacks.".to_owned(),
+            );
+        }
+        remarks
+    }
+
+    fn text(&self) -> String {
+        let [first, second] = &self.periods;
+        let mut text = Lines::default();
+        let site = self.site.as_ref().map_or_else(String::new, |site| format!(" at {site}"));
+        text.paragraph(&format!("gatewatch: {} compared with {}{site}", second.name, first.name));
+        text.line(&"=".repeat(WIDTH));
+        text.line("");
+        for told in self.told().iter().chain(&self.remarks()) {
+            text.paragraph(told);
+        }
+        for (title, rows) in self.tables().into_iter().filter(|(_, rows)| !rows.is_empty()) {
+            text.title(title);
+            let heads =
+                [&first.name, &second.name].map(|name| fit(name, COLUMN_WIDTH - 1).trim_end().to_owned());
+            text.line(&line("", heads, ["times as many", "95 % interval"].map(str::to_owned)));
+            for row in rows.iter().take(CELLS_MAX) {
+                let ratio =
+                    row.ratio.map_or_else(|| "-".to_owned(), |ratio| format!("{ratio:.2}{}", row.mark()));
+                let interval = row.interval.map_or_else(|| "-".to_owned(), told_interval);
+                text.line(&line(&row.name(), row.counts.map(grouped), [ratio, interval]));
+            }
+            if rows.len() > CELLS_MAX {
+                text.line(&format!("… and {} more, see the CSV", rows.len() - CELLS_MAX));
+            }
+        }
+        text.line("");
+        text.paragraph(self.method);
+        text.into_text()
+    }
+
+    fn markdown(&self) -> String {
+        let [first, second] = &self.periods;
+        let mut text = format!("# {} compared with {}\n", second.name, first.name);
+        // Writing to a String cannot fail.
+        if let Some(site) = &self.site {
+            let _ = write!(text, "\nSite: {}\n", cell(site));
+        }
+        for told in self.told().iter().chain(&self.remarks()) {
+            let _ = write!(text, "\n{}\n", paragraph(told));
+        }
+        for (title, rows) in self.tables() {
+            let _ = write!(
+                text,
+                "\n## {title}\n\n| of | {0} | {1} | {0} an hour | {1} an hour | ratio | 95 % interval | p |\n\
+                 | --- | ---: | ---: | ---: | ---: | ---: | ---: | ---: |\n",
+                first.name, second.name
+            );
+            for row in rows {
+                let [before, after] = row.counts.map(grouped);
+                let [rate_before, rate_after] = row.per_hour.map(rate);
+                let ratio = row.ratio.map_or_else(String::new, |ratio| format!("{ratio:.2}{}", row.mark()));
+                let _ = writeln!(
+                    text,
+                    "| {} | {before} | {after} | {rate_before} | {rate_after} | {} | {} | {} |",
+                    cell(&row.name()),
+                    cell(&ratio),
+                    row.interval.map_or_else(String::new, told_interval),
+                    row.p_value.map_or_else(String::new, |p_value| format!("{p_value:.4}"))
+                );
+            }
+        }
+        let _ = write!(text, "\n{}\n", paragraph(self.method));
+        text
+    }
+
+    fn csv(&self) -> String {
+        let mut table = Table::new(&[
+            "site",
+            "class",
+            "of",
+            "period_1",
+            "period_2",
+            "count_1",
+            "count_2",
+            "per_hour_1",
+            "per_hour_2",
+            "ratio",
+            "ratio_low",
+            "ratio_high",
+            "p_value",
+            "not_comparable",
+            "reason",
+        ]);
+        let [first, second] = &self.periods;
+        let number = |number: Option<f64>| number.map_or_else(String::new, |number| number.to_string());
+        for row in self.tables().into_iter().flat_map(|(_, rows)| rows) {
+            let [before, after] = row.counts.map(|count| count.to_string());
+            let [rate_before, rate_after] = row.per_hour.map(number);
+            table.row(&[
+                &row.site,
+                &row.class,
+                row.of,
+                &first.name,
+                &second.name,
+                &before,
+                &after,
+                &rate_before,
+                &rate_after,
+                &number(row.ratio),
+                &number(row.interval.map(|[low, _]| low)),
+                &number(row.interval.map(|[_, high]| high)),
+                &number(row.p_value),
+                &row.not_comparable.join(" "),
+                row.reason.unwrap_or_default(),
+            ]);
+        }
+        table.into_text()
+    }
+}
+
+impl Compared {
+    fn name(&self) -> String {
+        match (self.site.as_str(), self.class.as_str(), self.of) {
+            ("", "", "overseas_attempts") => "from overseas".to_owned(),
+            ("", "", _) => "attempts in the headline".to_owned(),
+            (site, "", _) => site.to_owned(),
+            ("", class, _) => class.to_owned(),
+            (site, class, _) => format!("{class}  {site}"),
+        }
+    }
+
+    fn mark(&self) -> &'static str {
+        if self.not_comparable.is_empty() { "" } else { "*" }
+    }
+}
+
+fn told_interval([low, high]: [f64; 2]) -> String {
+    format!("{low:.2} to {high:.2}")
+}
+
+fn rate(rate: Option<f64>) -> String {
+    match rate {
+        None => "not observed".to_owned(),
+        Some(0.0) => "0".to_owned(),
+        Some(rate) if rate < 0.1 => format!("{rate:.4}"),
+        Some(rate) => format!("{rate:.1}"),
+    }
+}
+
+fn line(name: &str, counts: [String; 2], [ratio, interval]: [String; 2]) -> String {
+    let [before, after] = counts;
+    let numbers = format!(
+        " {before:>COLUMN_WIDTH$} {after:>COLUMN_WIDTH$} {ratio:>INTERVAL_WIDTH$} {interval:>INTERVAL_WIDTH$}"
+    );
+    format!("{}{numbers}", fit(&safe(name), WIDTH.saturating_sub(width(&numbers))))
+}
