@@ -7,7 +7,7 @@ SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
 .ONESHELL:
 .DEFAULT_GOAL := help
-.PHONY: help run test demo founding million install deb test-deb bench deny clean packages test-packages
+.PHONY: help run test demo founding million install deb test-deb test-system bench deny clean packages test-packages
 
 CARGO ?= cargo
 RUN ?= run
@@ -16,6 +16,8 @@ DEMO ?= $(RUN)/demo
 PLAN ?= 2012
 # Home countries of `make run`, comma separated; empty: the report has no overseas clause.
 HOME_COUNTRIES ?=
+# Set by `make test-system`: install the large servers, too, with which tests/system_knock.rs has a network of its own.
+SERVICES ?=
 # The interface of `make run`; empty: the one of the default route.
 IFACE ?=
 
@@ -48,8 +50,8 @@ knock=(nmap nmap hydra hydra hping3 hping3 masscan masscan ab apache2-utils wrk 
     /usr/sbin/sshd openssh-server /usr/sbin/vsftpd vsftpd /usr/lib/dovecot/imap dovecot-imapd /usr/lib/dovecot/pop3 dovecot-pop3d
     /usr/sbin/exim4 exim4-daemon-light redis-server redis-server /usr/sbin/mariadbd mariadb-server
     /usr/sbin/telnetd inetutils-telnetd /usr/sbin/inetutils-inetd inetutils-inetd /usr/sbin/nginx nginx-light
-    /usr/sbin/named bind9 /usr/sbin/chronyd chrony psql postgresql-client pg_createcluster postgresql
-    /usr/sbin/smbd samba smbpasswd samba-common-bin smbclient smbclient /usr/sbin/kamailio kamailio sipsak sipsak
+    /usr/sbin/named bind9 /usr/sbin/chronyd chrony psql postgresql-client pg_createcluster postgresql)
+[ -z "$(SERVICES)" ] || knock+=(/usr/sbin/smbd samba smbpasswd samba-common-bin smbclient smbclient /usr/sbin/kamailio kamailio sipsak sipsak
     memcached memcached /usr/sbin/xrdp xrdp sqlmap sqlmap
     /usr/lib/python3/dist-packages/websockets/__init__.py python3-websockets)
 before=$${#missing[@]}
@@ -260,6 +262,12 @@ deb: $(CARGO_DEB) $(if $(filter release,$(PROFILE)),$(GATEWATCH)) ## a Debian pa
 	"$$built" completions zsh > target/package/_gatewatch
 	"$$built" completions fish > target/package/gatewatch.fish
 	$(CARGO_DEB) --no-build --no-separate-debug-symbols --profile $(PROFILE)
+
+test-system: ## what takes too long for every change: the servers that `make test` skips, a million sources, the package; needs root
+	@$(MAKE) test-packages SERVICES=1
+	$(CARGO) test --locked --test system_knock -- --nocapture shares_
+	$(MAKE) million
+	$(MAKE) test-deb
 
 test-deb: deb ## the package under a real systemd: install, start, capture, upgrade, remove, purge; needs root
 	@GATEWATCH_DEB=$$(ls target/debian/*.deb) $(CARGO) test --locked --test system_package -- --nocapture

@@ -155,7 +155,7 @@ fn every_second_of_a_flood_is_counted_and_nobody_is_blamed_without_proof() {
 }
 
 #[test]
-fn slow_clients_are_counted_by_the_second() {
+fn a_slow_client_is_counted_by_the_second() {
     let Some((report, _)) = play("slow", &[WEB], ONE_SITE, &[]) else { return };
     assert_eq!(report["headline"]["overseas_attempts"], 0, "slow clients are no part of the headline");
 }
