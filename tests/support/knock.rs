@@ -189,6 +189,11 @@ impl Stage {
         String::from_utf8_lossy(&text).lines().filter(|line| line.contains(words)).count() as u64
     }
 
+    /// How many of the scenarios that were played must be counted: none where every tool or server is absent.
+    pub fn attacks_played(&self) -> usize {
+        self.played.iter().filter(|played| played.scenario.class.is_some()).count()
+    }
+
     /// Compares what was played with what was told; every difference is one line.
     pub fn differences(&self, events: &[Value]) -> Vec<String> {
         let told = Told { events };
