@@ -14,13 +14,14 @@ use maxminddb::{LookupResult, MaxMindDbError, Reader, WithinOptions};
 use sha2::{Digest, Sha256};
 
 use crate::classify::geo::hex;
+use crate::classify::packed::unpack;
 use crate::classify::record::Record;
 use crate::model::place::{Country, Place};
 use crate::model::time::Timestamp;
 
-/// The embedded default: DB-IP Country Lite (CC BY 4.0), built by `gatewatch geo build`; see config/geo/README.md.
-const EMBEDDED: &[u8] = include_bytes!("../../config/geo/dbip-country-lite-2026-10.mmdb.zst");
-/// Decompressed size at most; the file committed is 8.3 MB.
+/// The embedded default: DB-IP Country Lite (CC BY 4.0), built by `gatewatch geo build`, then packed; see config/geo/README.md.
+const EMBEDDED: &[u8] = include_bytes!("../../config/geo/dbip-country-lite-2026-10.packed.zst");
+/// Its size at most, before and after it is unpacked; the database is 8.3 MB.
 const EMBEDDED_MAX_BYTES: usize = 32 << 20;
 /// A database file larger than this is not read: the largest commercial ones have about 1 GiB.
 const FILE_MAX_BYTES: u64 = 2 << 30;
@@ -133,6 +134,7 @@ impl Database {
     pub fn embedded() -> Result<Self, GeoError> {
         zstd::bulk::decompress(EMBEDDED, EMBEDDED_MAX_BYTES)
             .map_err(|error| error.to_string())
+            .and_then(|bytes| unpack(&bytes, EMBEDDED_MAX_BYTES).ok_or_else(|| "is damaged".to_owned()))
             .and_then(|bytes| Self::from_bytes(bytes, "embedded", &|| true))
             .map_err(|complaint| GeoError { path: PathBuf::from("embedded"), complaint })
     }

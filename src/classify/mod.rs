@@ -15,6 +15,7 @@ pub mod incident;
 pub mod infrastructure;
 pub mod lines;
 pub mod observed;
+pub mod packed;
 pub mod privacy;
 pub mod record;
 pub mod relocate;
