@@ -7,7 +7,8 @@ SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
 .ONESHELL:
 .DEFAULT_GOAL := help
-.PHONY: help run test demo founding million install deb test-deb test-system bench deny clean packages test-packages
+.PHONY: help run test demo founding million install deb test-deb test-system bench deny advisories sbom reproducible fuzz clean \
+    packages test-packages fuzz-packages
 
 CARGO ?= cargo
 RUN ?= run
@@ -126,13 +127,16 @@ test-packages: packages
 	    || echo "gatewatch: duckdb and jsonschema could not be installed" >&2
 
 # `gatewatch --version` tells the commit.
-BUILD = GATEWATCH_COMMIT=$(shell git describe --always --dirty --abbrev=12 --exclude '*' 2>/dev/null) nice $(CARGO) build --release --locked
+COMMIT = $(shell git describe --always --dirty --abbrev=12 --exclude '*' 2>/dev/null)
+BUILD = GATEWATCH_COMMIT=$(COMMIT) nice $(CARGO) build --locked
+# When the commit was made: the time in all that is built to be the same wherever it is built.
+EPOCH = $(shell git log -1 --format=%ct 2>/dev/null || date +%s)
 
 $(GATEWATCH): packages
-	@$(BUILD) --bin gatewatch
+	@$(BUILD) --release --bin gatewatch
 
 $(TRAFFIC): packages
-	@$(BUILD) --example traffic
+	@$(BUILD) --release --example traffic
 
 .PHONY: $(GATEWATCH) $(TRAFFIC)
 
@@ -220,7 +224,7 @@ PREFIX ?= /usr
 DESTDIR ?=
 $(if $(filter $(GATEWATCH),$(BINARY)),install: $(GATEWATCH))
 
-install: ## binary, unit, user, folders, settings, man page and completions; then: systemctl enable --now gatewatch
+install: ## binary, units, user, folders, settings, documents, man pages and completions; then: systemctl enable --now gatewatch
 	@put() { $(if $(DESTDIR),,$(SUDO)) install -D "$$@"; }
 	made=$$(mktemp -d)
 	trap 'rm -rf "$$made"' EXIT
@@ -230,10 +234,12 @@ install: ## binary, unit, user, folders, settings, man page and completions; the
 	put -m 755 $(BINARY) $(DESTDIR)$(PREFIX)/bin/gatewatch
 	put -m 644 systemd/gatewatch.service $(DESTDIR)$(PREFIX)/lib/systemd/system/gatewatch.service
 	put -m 644 systemd/gatewatch@.service $(DESTDIR)$(PREFIX)/lib/systemd/system/gatewatch@.service
+	put -m 644 -t $(DESTDIR)$(PREFIX)/share/doc/gatewatch README.md SECURITY.md docs/*.md config/geo/LICENSE.DB-IP
 	put -m 644 -t $(DESTDIR)$(PREFIX)/share/doc/gatewatch/examples config/examples/*.toml
 	put -m 644 systemd/gatewatch.sysusers $(DESTDIR)$(PREFIX)/lib/sysusers.d/gatewatch.conf
 	put -m 644 systemd/gatewatch.tmpfiles $(DESTDIR)$(PREFIX)/lib/tmpfiles.d/gatewatch.conf
-	put -m 644 -t $(DESTDIR)$(PREFIX)/share/man/man1 "$$made"/man/*.1
+	put -m 644 -t $(DESTDIR)$(PREFIX)/share/man/man5 "$$made"/man/*.5
+	put -m 644 -t $(DESTDIR)$(PREFIX)/share/man/man8 "$$made"/man/*.8
 	put -m 644 "$$made/bash" $(DESTDIR)$(PREFIX)/share/bash-completion/completions/gatewatch
 	put -m 644 "$$made/zsh" $(DESTDIR)$(PREFIX)/share/zsh/vendor-completions/_gatewatch
 	put -m 644 "$$made/fish" $(DESTDIR)$(PREFIX)/share/fish/vendor_completions.d/gatewatch.fish
@@ -253,15 +259,21 @@ PROFILE ?= release
 $(CARGO_DEB):
 	@nice $(CARGO) install cargo-deb --locked --quiet --root target/tools
 
-deb: $(CARGO_DEB) $(if $(filter release,$(PROFILE)),$(GATEWATCH)) ## a Debian package in target/debian; installs cargo-deb below target/tools
-	@built=target/$(if $(filter dev,$(PROFILE)),debug,$(PROFILE))/gatewatch
+deb: $(CARGO_DEB) packages ## a Debian package in target/debian; installs cargo-deb below target/tools
+	@$(BUILD) --profile $(PROFILE) --bin gatewatch
+	built=target/$(if $(filter dev,$(PROFILE)),debug,$(PROFILE))/gatewatch
 	rm -rf target/package target/debian
 	mkdir -p target/package/man
 	"$$built" man target/package/man
 	"$$built" completions bash > target/package/gatewatch.bash
 	"$$built" completions zsh > target/package/_gatewatch
 	"$$built" completions fish > target/package/gatewatch.fish
-	$(CARGO_DEB) --no-build --no-separate-debug-symbols --profile $(PROFILE)
+	SOURCE_DATE_EPOCH=$(EPOCH) python3 tests/support/sbom.py > target/package/gatewatch.cdx.json
+	# What changed is told once, in CHANGELOG.md; Debian wants the package's own part of it in its own form.
+	version=$$(sed -n 's/^version = "\(.*\)"/\1/p' Cargo.toml | head -1)
+	printf 'gatewatch (%s-1) unstable; urgency=medium\n\n  * Commit %s; /usr/share/doc/gatewatch/changelog.gz tells what changed.\n\n -- %s  %s\n' \
+	    "$$version" "$(COMMIT)" "$$(sed -n 's/^maintainer = "\(.*\)"/\1/p' Cargo.toml)" "$$(date -uRd @$(EPOCH))" > target/package/changelog
+	SOURCE_DATE_EPOCH=$(EPOCH) $(CARGO_DEB) --no-build --no-separate-debug-symbols --profile $(PROFILE)
 
 test-system: ## what takes too long for every change: the servers that `make test` skips, a million sources, the package; needs root
 	@$(MAKE) test-packages SERVICES=1
@@ -275,8 +287,81 @@ test-deb: deb ## the package under a real systemd: install, start, capture, upgr
 bench: packages ## decode, stream, detect, geo and whole-pipeline benches
 	@nice $(CARGO) bench --locked
 
-deny: ## licences and sources of every dependency against deny.toml
+deny: ## licences, sources and versions of every dependency against deny.toml, and the bill of materials
 	@$(CARGO) test --locked --test dependencies
+
+CARGO_DENY := target/tools/bin/cargo-deny
+ADVISORY_DB := https://github.com/RustSec/advisory-db
+
+advisories: ## known holes in dependencies, by the RustSec database; needs a network
+	@if ! GIT_TERMINAL_PROMPT=0 timeout 20 git ls-remote --quiet $(ADVISORY_DB) HEAD >/dev/null 2>&1; then
+	    echo "gatewatch: $(ADVISORY_DB) cannot be reached: this target needs a network; nothing was checked" >&2
+	    exit 69
+	fi
+	[ -x $(CARGO_DENY) ] || nice $(CARGO) install cargo-deny --locked --quiet --root target/tools
+	$(CARGO_DENY) check advisories
+
+sbom: ## the bill of materials (CycloneDX) in target/gatewatch.cdx.json
+	@mkdir -p target
+	SOURCE_DATE_EPOCH=$(EPOCH) python3 tests/support/sbom.py > target/gatewatch.cdx.json
+	echo "gatewatch: target/gatewatch.cdx.json"
+
+# Nothing of where it is built goes into the binary: names of folders are mapped, in Rust and in C. Cargo leaves that mapping out of
+# what it names symbols by.
+reproducible: packages ## the last commit built twice, in two folders: both binaries must be the same to the byte
+	@home=$${CARGO_HOME:-$$HOME/.cargo}
+	sums=()
+	for name in one another-folder; do
+	    folder=$(CURDIR)/target/reproducible/$$name
+	    rm -rf "$$folder" && mkdir -p "$$folder"
+	    git archive HEAD | tar -x -C "$$folder"
+	    (cd "$$folder" && GATEWATCH_COMMIT=$$(git rev-parse --short=12 HEAD) SOURCE_DATE_EPOCH=$(EPOCH) CARGO_INCREMENTAL=0 \
+	        CARGO_TARGET_DIR="$$folder/target" CFLAGS="-ffile-prefix-map=$$folder=/gatewatch -ffile-prefix-map=$$home=/cargo" \
+	        RUSTFLAGS="--remap-path-prefix=$$folder=/gatewatch --remap-path-prefix=$$home=/cargo" \
+	        nice $(CARGO) build --locked --profile $(PROFILE) --bin gatewatch)
+	    built=$$folder/target/$(if $(filter dev,$(PROFILE)),debug,$(PROFILE))/gatewatch
+	    sums+=("$$(sha256sum < "$$built" | cut -d' ' -f1)")
+	    echo "gatewatch: $${sums[-1]} $$built"
+	done
+	[ "$${sums[0]}" = "$${sums[1]}" ] || { echo "gatewatch: the two differ" >&2; exit 1; }
+
+# Seconds for each entry of src/fuzzing, and the one entry that is to be driven; empty: all.
+FUZZ_SECS ?= 60
+TARGET ?=
+CARGO_FUZZ := target/tools/bin/cargo-fuzz
+FUZZ_HOST = $(shell rustc -vV | sed -n 's/^host: //p')
+FUZZED := target/fuzz/$(FUZZ_HOST)/release/entry
+
+fuzz-packages: packages
+	@$(MISSING)
+	have c++ g++
+	$(INSTALL)
+
+$(CARGO_FUZZ):
+	@nice $(CARGO) install cargo-fuzz --locked --quiet --root target/tools
+
+# libFuzzer wants flags that a stable compiler has only by RUSTC_BOOTSTRAP=1: no other toolchain is needed. The crate has the versions
+# of Cargo.lock. Seeds are what the tests of parsers play.
+fuzz: fuzz-packages $(CARGO_FUZZ) ## each entry of src/fuzzing for FUZZ_SECS (60); TARGET=tcp.http one of them; needs a C++ compiler, no nightly
+	@mkdir -p target/fuzz
+	rm -rf target/fuzz/seeds
+	cp Cargo.lock tests/fuzz/Cargo.lock
+	GATEWATCH_SEEDS=$(CURDIR)/target/fuzz/seeds nice $(CARGO) test --locked --lib -- --quiet protocol:: fuzzing::tests::seeds_are_left >/dev/null
+	PATH=$(CURDIR)/target/tools/bin:$$PATH RUSTC_BOOTSTRAP=1 CARGO_TARGET_DIR=$(CURDIR)/target/fuzz \
+	    nice $(CARGO) fuzz build --fuzz-dir tests/fuzz entry
+	broken=()
+	for seeds in target/fuzz/seeds/$(or $(TARGET),*); do
+	    entry=$${seeds##*/}
+	    [ -d "$$seeds" ] || { echo "gatewatch: $$entry is no entry of src/fuzzing/mod.rs" >&2; exit 64; }
+	    mkdir -p target/fuzz/corpus/$$entry target/fuzz/found/$$entry
+	    echo "gatewatch: $$entry for $(FUZZ_SECS) s"
+	    GATEWATCH_ENTRY=$$entry nice $(FUZZED) -max_total_time=$(FUZZ_SECS) -timeout=20 -rss_limit_mb=2048 -verbosity=0 \
+	        -print_final_stats=1 -artifact_prefix=target/fuzz/found/$$entry/ target/fuzz/corpus/$$entry "$$seeds" \
+	        > target/fuzz/found/$$entry/log 2>&1 || broken+=("$$entry")
+	    sed -n 's/^stat::number_of_executed_units: *\(.*\)/  \1 inputs/p' target/fuzz/found/$$entry/log
+	done
+	[ $${#broken[@]} = 0 ] || { echo "gatewatch: not survived: $${broken[*]}; inputs and logs in target/fuzz/found," \
+	    "run one again by GATEWATCH_ENTRY=NAME $(FUZZED) FILE" >&2; exit 1; }
 
 clean: ## remove what was built and what runs left behind
 	@$(CARGO) clean

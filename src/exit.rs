@@ -1,5 +1,20 @@
 //! What ends the process, and with which code. Only `main` turns it into a number.
 
+/// Every code that the process ends with, and what it says.
+pub const CODES: [(u8, &str); 11] = [
+    (0, "Done."),
+    (64, "The command line is wrong."),
+    (65, "The input cannot be used."),
+    (66, "There is no such input or interface."),
+    (69, "The interface is gone, or no daemon answers; status: it is not capturing."),
+    (70, "A bug in gatewatch."),
+    (71, "The operating system refused."),
+    (73, "A file or folder cannot be written."),
+    (74, "Reading or writing failed."),
+    (77, "A permission is missing."),
+    (78, "The settings cannot be used."),
+];
+
 /// Why the process ends with an error; the variants follow sysexits.h.
 #[derive(Debug, thiserror::Error)]
 pub enum Fatal {
@@ -50,5 +65,28 @@ impl Fatal {
             Self::Permission(_) => 77,
             Self::Configuration(_) => 78,
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_code_is_told_and_in_order() {
+        let makes: [fn(String) -> Fatal; 10] = [
+            Fatal::Usage,
+            Fatal::Unusable,
+            Fatal::NoInput,
+            Fatal::DeviceLost,
+            Fatal::Bug,
+            Fatal::Os,
+            Fatal::CannotWrite,
+            Fatal::Io,
+            Fatal::Permission,
+            Fatal::Configuration,
+        ];
+        let codes = std::iter::once(0).chain(makes.iter().map(|make| make(String::new()).code()));
+        assert_eq!(codes.collect::<Vec<_>>(), CODES.map(|(code, _)| code));
     }
 }

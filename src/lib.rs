@@ -23,6 +23,8 @@ pub mod confine;
 pub mod decode;
 pub mod detect;
 pub mod exit;
+#[cfg(any(test, feature = "fuzzing"))]
+pub mod fuzzing;
 pub mod handoff;
 pub mod inspect;
 pub mod model;

@@ -10,6 +10,7 @@
 )]
 
 use std::fs;
+use std::process::Command;
 use std::sync::OnceLock;
 
 #[allow(dead_code, reason = "shared by all tests")]
@@ -210,10 +211,35 @@ fn manual_pages_and_completions_are_made() {
     let folder = desk().path("man");
     fs::create_dir_all(&folder).unwrap();
     gatewatch(&["man", &folder.display().to_string()], b"").good();
-    let page = fs::read_to_string(folder.join("gatewatch-replay.1")).expect("a page");
-    assert!(page.contains("standard input"), "{page}");
+    let page = |name: &str| fs::read_to_string(folder.join(name)).unwrap_or_else(|_| panic!("a page {name}"));
+    assert!(page("gatewatch-replay.8").contains("standard input"));
+    let daemon = page("gatewatch.8");
+    for part in ["gatewatch\\-report(8)", "EXIT STATUS", "SIGHUP", "gatewatch.toml(5)"] {
+        assert!(daemon.contains(part), "{part} in {daemon}");
+    }
+    assert!(page("gatewatch.toml.5").contains("snaplen"));
+    renders(&support::sensor::files(&folder));
     for shell in ["bash", "zsh", "fish"] {
         assert!(gatewatch(&["completions", shell], b"").good().stdout.contains("explain"), "{shell}");
+    }
+}
+
+/// What `man -l` says against pages: nothing, by groff's own word.
+fn renders(pages: &[std::path::PathBuf]) {
+    assert!(pages.len() > 15, "{pages:?}");
+    for page in pages {
+        let asked = Command::new("groff").args(["-man", "-Tutf8", "-ww", "-K", "utf8"]).arg(page).output();
+        let Ok(said) = asked else {
+            eprintln!("skipped: no groff");
+            return;
+        };
+        assert!(
+            said.status.success() && said.stderr.is_empty(),
+            "{}: {}",
+            page.display(),
+            String::from_utf8_lossy(&said.stderr)
+        );
+        assert!(String::from_utf8_lossy(&said.stdout).contains("SEE ALSO"), "{}", page.display());
     }
 }
 
@@ -227,7 +253,20 @@ fn every_example_of_settings_is_accepted_without_a_warning() {
         assert_eq!(ended.stderr, "", "{}", example.display());
         let named = example.display().to_string();
         assert!(ended.stdout.contains(&named), "settings of {named} take effect: {}", ended.stdout);
+        fits_the_unit(&example);
     }
+}
+
+/// Limit and ring leave a quarter of the unit's `MemoryMax` to databases, rules and the store's cache.
+fn fits_the_unit(example: &std::path::Path) {
+    let unit = include_str!("../systemd/gatewatch.service");
+    let most = unit.lines().find_map(|line| line.strip_prefix("MemoryMax=")).expect("a backstop");
+    let most: gatewatch::config::size::Size = format!("{most}iB").parse().expect("a size");
+    let settings: gatewatch::config::Settings =
+        toml::from_str(&fs::read_to_string(example).unwrap()).unwrap();
+    let held =
+        settings.memory.limit.0 + settings.capture.buffer.0 * settings.capture.interfaces.len().max(1) as u64;
+    assert!(held <= most.0 / 4 * 3, "{}: {held} bytes of {}", example.display(), most.0);
 }
 
 #[test]

@@ -78,3 +78,62 @@ fn no_protocol_or_oddity_stands_there_that_is_none() {
         }
     }
 }
+
+/// The anchor of a heading, as GitHub makes it.
+fn anchor(heading: &str) -> String {
+    let kept = heading
+        .to_lowercase()
+        .chars()
+        .filter(|letter| letter.is_alphanumeric() || " -_".contains(*letter))
+        .collect::<String>();
+    kept.replace(' ', "-")
+}
+
+fn anchors(text: &str) -> Vec<String> {
+    let headings = text.lines().filter_map(|line| line.strip_prefix('#'));
+    headings.map(|line| anchor(line.trim_start_matches('#').trim())).collect()
+}
+
+#[test]
+fn links_between_documents_lead_somewhere() {
+    let root = std::path::Path::new(env!("CARGO_MANIFEST_DIR"));
+    let mut links = 0;
+    let documents = std::fs::read_dir(root.join("docs")).unwrap().map(|entry| entry.unwrap().path());
+    let documents =
+        documents.chain(["README.md", "SECURITY.md", "ARCHITECTURE.md"].map(|name| root.join(name)));
+    for document in documents.filter(|path| path.extension().is_some_and(|ending| ending == "md")) {
+        let text = std::fs::read_to_string(&document).unwrap();
+        for link in text.split("](").skip(1).filter_map(|rest| rest.split(')').next()) {
+            if link.contains("://") {
+                continue;
+            }
+            links += 1;
+            let (file, place) = link.split_once('#').unwrap_or((link, ""));
+            let target = if file.is_empty() { document.clone() } else { document.with_file_name(file) };
+            let target = document.parent().unwrap().join(target);
+            let found = std::fs::read_to_string(&target);
+            let found = found.unwrap_or_else(|_| panic!("{}: {link} leads nowhere", document.display()));
+            let has_place = place.is_empty() || anchors(&found).iter().any(|anchor| anchor == place);
+            assert!(has_place, "{}: {link}: no such heading", document.display());
+        }
+    }
+    assert!(links > 30, "{links} links were read");
+}
+
+#[test]
+fn the_contents_of_the_operators_documents_name_every_part() {
+    for text in [
+        include_str!("../docs/operating.md"),
+        include_str!("../docs/placing.md"),
+        include_str!("../docs/upkeep.md"),
+    ] {
+        let headings: Vec<&str> = text.lines().filter_map(|line| line.strip_prefix("## ")).collect();
+        let listed: Vec<&str> = text
+            .lines()
+            .filter_map(|line| line.strip_prefix("- ["))
+            .filter_map(|line| line.split_once("](#"))
+            .map(|(name, _)| name)
+            .collect();
+        assert_eq!(listed, headings);
+    }
+}

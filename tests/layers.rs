@@ -74,8 +74,8 @@ fn found() -> Arrows {
     let mut arrows = Arrows::new();
     for file in files.iter().filter(|file| !file.ends_with("tests.rs")) {
         let room = room_of(file);
-        // `testing` is compiled for unit tests alone.
-        if ["lib", "main", "testing"].contains(&room.as_str()) {
+        // `testing` is compiled for unit tests alone, `fuzzing` for these and for tests/fuzz.
+        if ["fuzzing", "lib", "main", "testing"].contains(&room.as_str()) {
             continue;
         }
         let text = fs::read_to_string(file).expect("source text");

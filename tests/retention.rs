@@ -52,6 +52,13 @@ struct Run {
 
 impl Run {
     fn begin(folder: &Path) -> Self {
+        let (run, told) = Self::told(folder);
+        assert!(told.is_empty(), "{told:?}");
+        run
+    }
+
+    /// Begins, and gives what the writer says of what it found.
+    fn told(folder: &Path) -> (Self, Vec<String>) {
         let settings = settings(folder);
         let (detector, geo) = (prepare::detector(&settings).unwrap(), prepare::geo(&settings).unwrap());
         let setup = Setup {
@@ -62,8 +69,8 @@ impl Run {
             provenance: prepare::provenance(&settings, "", &detector, &geo),
         };
         let (writer, told) = Writer::open(setup).unwrap();
-        assert!(told.is_empty(), "{told:?}");
-        Self { writer, classifier: Classifier::new(&settings, geo, Fallback::Responders, 1, false) }
+        let classifier = Classifier::new(&settings, geo, Fallback::Responders, 1, false);
+        (Self { writer, classifier }, told)
     }
 
     /// The clock shows `now`; a packet came.
@@ -176,4 +183,49 @@ fn a_season_later_addresses_and_events_are_gone_and_every_count_is_there() {
     gatewatch(&["report", "--from-dir", &name, "--day", "2026-08-03"], b"").good();
     let verified = gatewatch(&["verify", &name], b"").good().stdout;
     assert!(verified.contains("has expired, as listed"), "{verified}");
+}
+
+/// `docs/upkeep.md`, "Backup" and "Restore": the store first, by its own means, while the writer goes on; then the reports.
+#[test]
+fn the_store_and_then_the_reports_copied_from_a_running_writer_are_a_backup() {
+    let (folder, backup) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+    let mut run = Run::begin(folder.path());
+    run.attempt("73.10.20.30:4000", noon("2026-08-03"));
+    run.reach(noon("2026-08-03").plus_micros(40_000_000));
+    let store = rusqlite::Connection::open(folder.path().join("gatewatch.sqlite")).unwrap();
+    store.execute("VACUUM INTO ?1", [backup.path().join("gatewatch.sqlite").to_str().unwrap()]).unwrap();
+    drop(store);
+    // What comes before the reports are copied is in them and not in the store: on the same day, and on the next.
+    let later = |run: &mut Run| {
+        run.attempt("93.193.4.5:4002", noon("2026-08-03").plus_micros(50_000_000));
+        run.attempt("93.193.4.6:4003", noon("2026-08-04"));
+        run.reach(noon("2026-08-04").plus_micros(40_000_000));
+    };
+    later(&mut run);
+    for path in support::sensor::files(folder.path()) {
+        let name = path.file_name().unwrap().to_str().unwrap().to_owned();
+        if !name.starts_with("gatewatch.sqlite") {
+            fs::copy(&path, backup.path().join(name)).unwrap();
+        }
+    }
+    drop(run);
+
+    let name = backup.path().display().to_string();
+    let attempts = || {
+        let asked =
+            gatewatch(&["report", "--from-dir", &name, "--month", "2026-08", "--format", "json"], b"").good();
+        serde_json::from_str::<Value>(&asked.stdout).unwrap()["totals"]["attempts"].as_u64().unwrap()
+    };
+    assert_eq!(attempts(), 1, "what the store knew");
+    let (mut restored, told) = Run::told(backup.path());
+    assert!(told.iter().any(|told| told.contains("not counted are cut off")), "{told:?}");
+    later(&mut restored);
+    let midnight = "2026-08-05".parse::<Period>().unwrap().start();
+    for step in -2..4 {
+        restored.reach(midnight.plus_micros(step * 50_000_000));
+    }
+    restored.writer.finish().unwrap();
+    drop(restored);
+    assert_eq!(attempts(), 3);
+    gatewatch(&["verify", &name], b"").good();
 }

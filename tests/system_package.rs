@@ -25,6 +25,18 @@ const PACKAGE: &str = "/root/gatewatch.deb";
 const SETTINGS: &str = "/etc/gatewatch/conf.d/50-test.toml";
 const SITE: &str = "[capture]\ninterfaces = [\"wan0\"]\n[[site]]\nname = \"www.town.example\"\naddresses = [\"203.0.113.10\"]\n";
 
+/// What belongs to a package besides the program and its units.
+const SHIPPED: [&str; 8] = [
+    "/usr/share/doc/gatewatch/changelog.Debian.gz",
+    "/usr/share/doc/gatewatch/copyright",
+    "/usr/share/doc/gatewatch/gatewatch.cdx.json",
+    "/usr/share/doc/gatewatch/upkeep.md",
+    "/usr/share/doc/gatewatch/examples/home-gateway.toml",
+    "/usr/share/man/man5/gatewatch.toml.5.gz",
+    "/usr/share/man/man8/gatewatch.8.gz",
+    "/usr/share/man/man8/gatewatch-report.8.gz",
+];
+
 fn attacks(first: usize, count: usize) -> Vec<String> {
     (first..first + count)
         .map(|n| format!("http://203.0.113.10/item?id=1%27%20UNION%20SELECT%20a,b%20FROM%20users--&n={n}"))
@@ -59,10 +71,23 @@ fn the_package_starts_nothing_keeps_the_counts_on_upgrade_and_purges_them_on_pur
     assert_eq!(container.property("ActiveState"), "inactive", "an operator starts it");
     assert_eq!(container.property("UnitFileState"), "disabled");
 
+    let version = container.told(&["gatewatch", "--version"]);
+    assert!(version.contains("commit ") && !version.contains("not recorded"), "{version}");
+    let listed = container.told(&["dpkg", "--listfiles", "gatewatch"]);
+    for shipped in SHIPPED {
+        assert!(listed.lines().any(|line| line == shipped), "{shipped} in {listed}");
+    }
+
     container.write(SETTINGS, SITE);
     container.told(&["systemctl", "start", "gatewatch"]);
     bed.ask("93.193.4.5", &attacks(0, 5));
     container.await_that("5 attempts in the store", || counted(&container) == 5);
+
+    // Configured again, twice: nothing happens to what is there.
+    for _ in 0..2 {
+        container.told(&["/var/lib/dpkg/info/gatewatch.postinst", "configure"]);
+    }
+    assert_eq!((counted(&container), container.property("SubState").as_str()), (5, "running"));
 
     // An upgrade: what ran runs anew, with the settings and the counts of before.
     let process = container.property("MainPID");

@@ -9,7 +9,7 @@ use std::process::ExitCode;
 use clap::CommandFactory;
 
 use crate::app::progress::Progress;
-use crate::app::{compare, geo_build, prepare, terminal};
+use crate::app::{compare, geo_build, manual, prepare, terminal};
 use crate::classify::behaviour::{act, list};
 use crate::classify::sector::Home;
 use crate::cli::{Cli, ReportArgs};
@@ -374,7 +374,7 @@ pub fn completions(shell: clap_complete::Shell) -> Result<ExitCode, Fatal> {
 
 /// `gatewatch man`
 pub fn man(folder: &Path) -> Result<ExitCode, Fatal> {
-    clap_mangen::generate_to(Cli::command(), folder)
+    manual::write(folder)
         .map_err(|error| Fatal::CannotWrite(format!("{}: cannot be written: {error}", folder.display())))?;
     Ok(ExitCode::SUCCESS)
 }

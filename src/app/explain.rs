@@ -14,6 +14,7 @@ use crate::app::commands::say;
 use crate::detect::{Detector, RuleInfo};
 use crate::exit::Fatal;
 use crate::model::pseudonym::MonthKey;
+use crate::report::text::lines::safe;
 
 /// Attempts told in full; the others are counted.
 const TOLD_MAX: usize = 50;
@@ -125,12 +126,12 @@ fn answers(event: &Value, question: &Question<'_>) -> bool {
     }
 }
 
-/// An event for people.
-fn told(event: &Value, rules: &BTreeMap<String, RuleInfo>) -> String {
+/// An event for people. Attackers wrote some of it: nothing in it moves the reader's terminal.
+pub(crate) fn told(event: &Value, rules: &BTreeMap<String, RuleInfo>) -> String {
     let text = |place: &str| match event.pointer(place) {
-        Some(Value::String(text)) => text.clone(),
+        Some(Value::String(text)) => safe(text),
         None | Some(Value::Null) => "-".to_owned(),
-        Some(other) => other.to_string(),
+        Some(other) => safe(&other.to_string()),
     };
     let mut lines = format!(
         "{}  event {}\n  {} attempt against {} from {} ({}), grade {}, score {}, {}\n",
@@ -164,4 +165,20 @@ fn told(event: &Value, rules: &BTreeMap<String, RuleInfo>) -> String {
     }
     lines.push('\n');
     lines
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_an_attacker_wrote_moves_no_terminal() {
+        let event = serde_json::json!({
+            "http": {"http_method": "G\u{7}", "url": "/\u{1b}[2J\u{202e}\n  because of", "hostname": "a\u{9b}", "status": "\u{1b}c"},
+            "gatewatch": {"site": "\u{1b}]0;x", "evidence": [{"rule": "\u{1b}", "where": "\r", "excerpt": "\u{8}"}]},
+        });
+        let told = told(&event, &BTreeMap::new());
+        assert!(!told.chars().any(|letter| letter.is_control() && letter != '\n'), "{told:?}");
+        assert!(told.contains("/·[2J··  because of on a·") && told.lines().count() == 6, "{told}");
+    }
 }

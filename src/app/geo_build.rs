@@ -53,7 +53,7 @@ pub fn run(source: &Path, output: &Path, built: u64) -> Result<usize, Fatal> {
 }
 
 /// The networks of one line.
-fn parse(line: &str) -> Result<Vec<(IpNet, Country)>, String> {
+pub(crate) fn parse(line: &str) -> Result<Vec<(IpNet, Country)>, String> {
     let wrong = || {
         format!(
             "{:?} is no row: write first,last,country or network,country",

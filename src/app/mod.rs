@@ -11,6 +11,7 @@ pub mod explain;
 pub mod geo_build;
 pub mod live;
 pub mod logging;
+pub mod manual;
 pub mod pipeline;
 pub mod prepare;
 pub mod progress;

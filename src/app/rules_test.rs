@@ -17,6 +17,7 @@ use crate::inspect::detector_cell::DetectorCell;
 use crate::inspect::{Inspector, limits};
 use crate::model::attempt::Attempt;
 use crate::model::progress::{Counter, Counters};
+use crate::report::text::lines::safe;
 
 /// What was found in all files.
 #[derive(Default)]
@@ -67,7 +68,7 @@ pub fn run(settings: &Settings, inputs: &[PathBuf]) -> Result<ExitCode, Fatal> {
     }
 }
 
-/// One attempt: a line for it, and one for each piece of evidence.
+/// One attempt: a line for it, and one for each piece of evidence. What attackers wrote moves no terminal.
 fn described(attempt: &Attempt) -> String {
     let judgement = &attempt.judgement;
     let http = attempt.http.as_ref();
@@ -82,11 +83,17 @@ fn described(attempt: &Attempt) -> String {
         judgement.score,
         status,
         attempt.outcome.name(),
-        http.map_or("", |http| &*http.method),
-        http.map_or("", |http| &*http.url),
+        safe(http.map_or("", |http| &*http.method)),
+        safe(http.map_or("", |http| &*http.url)),
     );
     for evidence in &judgement.evidence {
-        let _ = writeln!(text, "    {:<24} {:<20} {}", evidence.rule, evidence.place, evidence.excerpt);
+        let _ = writeln!(
+            text,
+            "    {:<24} {:<20} {}",
+            evidence.rule,
+            safe(&evidence.place),
+            safe(&evidence.excerpt)
+        );
     }
     text
 }
@@ -116,5 +123,21 @@ impl Found {
             let _ = writeln!(text, "{count:>9}  rule {rule}");
         }
         text
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_an_attacker_wrote_moves_no_terminal() {
+        let mut attempt = crate::testing::attempt();
+        let http = attempt.http.as_mut().unwrap();
+        (http.method, http.url) = ("G\u{7}".into(), "/\u{1b}[2J\nx".into());
+        attempt.judgement.evidence[0].excerpt = "\u{9b}2J\r".into();
+        let told = described(&attempt);
+        assert!(!told.chars().any(|letter| letter.is_control() && letter != '\n'), "{told:?}");
+        assert!(told.contains("G· /·[2J·x") && told.lines().count() == 2, "{told}");
     }
 }

@@ -110,7 +110,8 @@ fn read(path: &Path) -> std::io::Result<String> {
     Ok(line)
 }
 
-fn describe(status: &Status) -> String {
+/// The state for people.
+pub(crate) fn describe(status: &Status) -> String {
     let mut text = format!("{} since {}, gatewatch {}\n", status.state, status.started, status.version);
     for interface in &status.interfaces {
         let _ = writeln!(

@@ -1,7 +1,7 @@
 //! `gatewatch top`: a live view of the running daemon over its status socket. It only reads, and outlives the daemon it watches.
 
-mod draw;
-mod view;
+pub(crate) mod draw;
+pub(crate) mod view;
 
 use std::io::IsTerminal;
 use std::path::Path;

@@ -214,16 +214,23 @@ fn wrong(file: &str, complaint: String) -> DetectError {
 impl RuleSet {
     /// Compiles the built-in packs and further files.
     pub fn load(files: &[impl AsRef<Path>]) -> Result<Self, DetectError> {
-        let mut rules = Vec::new();
-        let mut literals: Vec<(String, u32)> = Vec::new();
-        for (name, text) in BUILT_IN {
-            add_file(name, text, &mut rules, &mut literals)?;
-        }
-        for file in files {
-            let name = file.as_ref().display().to_string();
+        let read = |file: &_| {
+            let name = AsRef::<Path>::as_ref(file).display().to_string();
             let text = std::fs::read_to_string(file)
                 .map_err(|error| wrong(&name, format!("cannot be read: {error}")))?;
-            add_file(&name, &text, &mut rules, &mut literals)?;
+            Ok((name, text))
+        };
+        let read = files.iter().map(read).collect::<Result<Vec<_>, _>>()?;
+        let own = read.iter().map(|(name, text)| (name.as_str(), text.as_str()));
+        Self::of(&BUILT_IN.iter().copied().chain(own).collect::<Vec<_>>())
+    }
+
+    /// Compiles texts, each under the name that a complaint calls it by.
+    pub fn of(texts: &[(&str, &str)]) -> Result<Self, DetectError> {
+        let mut rules = Vec::new();
+        let mut literals: Vec<(String, u32)> = Vec::new();
+        for (name, text) in texts {
+            add_file(name, text, &mut rules, &mut literals)?;
         }
         literals.sort();
         let mut texts: Vec<String> = Vec::new();

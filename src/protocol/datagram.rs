@@ -116,6 +116,7 @@ pub mod listening {
             let at = At { offset: 0, time: Timestamp(0), frames: 1, app: row.name };
             let message = Message { from: Side::Client, bytes, port, at };
             let mut told = Self::default();
+            crate::fuzzing::seeds::keep_datagram(row.name, bytes, port);
             if (row.recognise)(&message) {
                 (row.read)(&message, &mut 0, &mut told);
             }

@@ -20,7 +20,7 @@ pub mod messages;
 pub mod mysql;
 pub mod ntp;
 #[cfg(test)]
-mod played;
+pub(crate) mod played;
 pub mod pop3;
 pub mod postgresql;
 pub mod probe;

@@ -154,6 +154,7 @@ pub fn play(dialogue: &[Act], port: u16, piece: usize) -> Heard {
         }
     }
     heard.app = conversation.app();
+    crate::fuzzing::seeds::keep_dialogue(heard.app, dialogue, port);
     conversation.closed(Side::Client, &mut heard);
     conversation.closed(Side::Server, &mut heard);
     heard

@@ -48,6 +48,7 @@ fn play(dialogue: &[(Side, &[u8])], piece: usize) -> Heard {
             conversation.data(*side, &chunk, 80, &mut heard);
         }
     }
+    crate::fuzzing::seeds::keep_talk(conversation.app(), dialogue, 80);
     conversation.closed(Side::Client, &mut heard);
     conversation.closed(Side::Server, &mut heard);
     heard

@@ -2,8 +2,8 @@
 //!
 //! Reads the hello messages, the fatal alerts of the server, whether the handshake was completed, and heartbeats (RFC 6520).
 
-mod fingerprint;
-mod hello;
+pub mod fingerprint;
+pub mod hello;
 
 use crate::model::attempt::Outcome;
 use crate::model::class::Class;
