@@ -10,7 +10,7 @@
     reason = "a test stops at the first surprise and says what it skips"
 )]
 
-use std::net::{Ipv4Addr, SocketAddr};
+use std::net::{Ipv4Addr, SocketAddr, SocketAddrV4};
 use std::path::Path;
 
 use pnet::packet::tcp::TcpFlags;
@@ -21,7 +21,7 @@ mod support;
 
 use support::generator::capture::CaptureWriter;
 use support::generator::conversation::Timed;
-use support::generator::frames::{Link, Segment, ip_packet};
+use support::generator::frames::{Link, Segment, datagram, icmp_message, ip_packet, ipv4_packet};
 use support::generator::plan::Plan;
 use support::sensor::{Desk, gatewatch};
 use support::talk::SITE_ALONE;
@@ -311,7 +311,7 @@ fn a_flood_of_forged_sources_is_counted_by_the_second_and_names_nobody() {
     assert_eq!(row(&report, "units", "probe")["attempts"], 0, "nobody of them scans");
     assert_eq!(row(&report, "sectors", "not_provable")["attempts"], 20);
     assert_eq!(represented(&events, "dos.volume"), 20);
-    assert!(events.iter().all(|event| event["src_ip"].is_null()), "{:?}", events.first());
+    assert!(events.iter().all(|event| event["src_ip"] == "0.0.0.0"), "{:?}", events.first());
 }
 
 impl Traffic {
@@ -347,7 +347,7 @@ fn a_site_that_forty_machines_ask_on_and_on_is_flooded_and_one_that_a_crowd_visi
         let (report, events) = replayed(&desk(), traffic);
         assert_eq!(attempts(&report, "dos.app"), seconds, "a crowd: {is_crowd}");
         assert_eq!(report["totals"]["attempts"], seconds, "and nothing else");
-        assert!(events.iter().all(|event| event["src_ip"].is_null()), "{:?}", events.first());
+        assert!(events.iter().all(|event| event["src_ip"] == "0.0.0.0"), "{:?}", events.first());
     }
 }
 
@@ -530,4 +530,283 @@ fn guesses_at_logins_carry_the_marks_of_their_program_into_their_campaign() {
     assert_eq!(row(&report, "classes", "auth.voip")["campaigns"], 2, "two programs, three sources");
     let agents: Vec<&Value> = events.iter().map(|event| &event["gatewatch"]["client"]["agent"]).collect();
     assert!(agents.iter().all(|agent| agent.as_str().is_some()), "{agents:?}");
+}
+
+fn v4(address: &str, port: u16) -> SocketAddrV4 {
+    SocketAddrV4::new(address.parse().expect("an address"), port)
+}
+
+/// An address that is another each time, and a port.
+fn forged(number: u64) -> SocketAddrV4 {
+    let random = (number as u32 + 1).wrapping_mul(0x9e37_79b1);
+    SocketAddrV4::new(Ipv4Addr::from_bits(0x1000_0000 | random >> 3), random as u16 | 1_024)
+}
+
+/// What a rate of packets is, by number and place in the second.
+type Packet = fn(u64) -> Vec<u8>;
+
+impl Traffic {
+    /// So many packets a second for two seconds that begin in the middle of one.
+    fn two_seconds(per_second: u64, packet: Packet) -> Self {
+        let packets = (0..per_second * 2)
+            .map(|number| (BEGIN_SECS * SECOND + SECOND / 2 + number * SECOND / per_second, packet(number)));
+        Self(packets.collect())
+    }
+}
+
+fn segment(from: SocketAddrV4, to: SocketAddrV4, flags: u8, number: u64) -> Vec<u8> {
+    let (seq, ack) = (number as u32 * 7, if flags & TcpFlags::ACK == 0 { 0 } else { number as u32 * 5 + 1 });
+    let (from, to) = (SocketAddr::V4(from), SocketAddr::V4(to));
+    ip_packet(&Segment { from, to, seq, ack, flags, number: number as u16, data: b"" })
+}
+
+/// A DNS message about a name in a zone: a question, or an answer of so many bytes.
+fn about_a_name(answer_bytes: usize) -> Vec<u8> {
+    let (flags, answers) = if answer_bytes > 0 { (0x84, 1) } else { (1, 0) };
+    let mut message = vec![0x12, 0x34, flags, 0, 0, 1, 0, answers, 0, 0, 0, 0];
+    message.extend(b"\x04town\x07example\x00\x00\x10\x00\x01");
+    message.resize(message.len().max(answer_bytes), 0);
+    message
+}
+
+#[test]
+fn floods_of_two_seconds_are_told_and_as_much_honest_traffic_is_not() {
+    let floods: [(&str, u64, Packet, &str); 8] = [
+        ("syn", 900, |n| segment(forged(n), v4(SITE, 80), TcpFlags::SYN, n), "dos.volume"),
+        ("ack", 2_500, |n| segment(forged(n), v4(SITE, 80), TcpFlags::ACK, n), "dos.volume"),
+        ("rst", 2_500, |n| segment(forged(n), v4(SITE, 80), TcpFlags::RST, n), "dos.volume"),
+        ("udp", 1_500, |n| datagram((forged(n), v4(SITE, 9_999)), n as u16, &[7; 64]), "dos.volume"),
+        (
+            "ping",
+            700,
+            |n| icmp_message((*forged(n).ip(), *v4(SITE, 0).ip()), (8, 0), (n as u32, &[7; 56])),
+            "dos.volume",
+        ),
+        (
+            "smurf",
+            700,
+            |n| {
+                icmp_message(
+                    (Ipv4Addr::new(8, 8, 4, n as u8), *v4(SITE, 0).ip()),
+                    (0, 0),
+                    (n as u32, &[7; 56]),
+                )
+            },
+            "dos.volume",
+        ),
+        (
+            "reflected",
+            400,
+            |n| {
+                datagram(
+                    (SocketAddrV4::new(*forged(n).ip(), 53), v4(SITE, 4_444)),
+                    n as u16,
+                    &about_a_name(900),
+                )
+            },
+            "dos.reflect",
+        ),
+        (
+            "half open",
+            1_500,
+            |n| {
+                segment(
+                    SocketAddrV4::new(*forged(n).ip(), 80),
+                    v4(SITE, 4_444),
+                    TcpFlags::SYN | TcpFlags::ACK,
+                    n,
+                )
+            },
+            "dos.reflect",
+        ),
+    ];
+    for (name, per_second, packet, class) in floods {
+        let (report, events) = replayed(&desk(), Traffic::two_seconds(per_second, packet));
+        let seconds = attempts(&report, class);
+        assert!((1..=3).contains(&seconds), "{name}: {seconds} seconds");
+        assert_eq!(report["totals"]["attempts"], seconds, "{name}: and nothing else");
+        assert!(events.iter().all(|event| event["src_ip"] == "0.0.0.0"), "{name}: {:?}", events.first());
+    }
+    let honest: [(&str, u64, Packet); 4] = [
+        // A film over RTP, of which the listener says nothing.
+        ("film", 2_000, |n| datagram((v4("9.9.9.9", 5_004), v4(SITE, 5_004)), n as u16, &[7; 1_200])),
+        // Callers that are answered.
+        ("callers", 3_000, |n| match n % 2 {
+            0 => datagram((forged(n), v4(SITE, 9_999)), n as u16, &[7; 64]),
+            _ => datagram((v4(SITE, 9_999), forged(n - 1)), n as u16, &[7; 64]),
+        }),
+        // Acknowledgements of one fast transfer that goes by another way.
+        ("transfer", 3_000, |n| segment(v4("9.9.9.9", 40_000), v4(SITE, 80), TcpFlags::ACK, n)),
+        // Answers that were asked for.
+        ("resolver", 900, |n| {
+            let (ours, server) =
+                (v4(SITE, 1_024 + (n / 2) as u16), SocketAddrV4::new(*forged(n / 2).ip(), 53));
+            match n % 2 {
+                0 => datagram((ours, server), n as u16, &about_a_name(0)),
+                _ => datagram((server, ours), n as u16, &about_a_name(900)),
+            }
+        }),
+    ];
+    for (name, per_second, packet) in honest {
+        let (report, events) = replayed(&desk(), Traffic::two_seconds(per_second, packet));
+        assert_eq!(report["totals"]["attempts"], 0, "{name}: {:?}", events.first());
+    }
+}
+
+#[test]
+fn a_server_that_answers_each_forged_query_once_is_a_reflector() {
+    let mut traffic = Traffic::default();
+    for number in 0..1_600_u64 {
+        let (victim, server) = (v4("9.9.9.9", 1_024 + number as u16), v4(SITE, 53));
+        let at = BEGIN_SECS * SECOND + number * SECOND / 400;
+        traffic.0.push((at, datagram((victim, server), number as u16, &about_a_name(0))));
+        traffic.0.push((at + 200, datagram((server, victim), number as u16, &about_a_name(1_200))));
+    }
+    let (report, events) = replayed(&desk(), traffic);
+    assert_eq!(attempts(&report, "dos.reflect"), 4);
+    assert!(events.iter().all(|event| event["dest_ip"] == SITE), "{:?}", events.first());
+}
+
+#[test]
+fn scans_in_odd_forms_are_told() {
+    let mut traffic = Traffic::default();
+    let at = |number: u64| BEGIN_SECS * SECOND + number * 20_000;
+    // Maimon's: FIN with ACK, which a closed port resets.
+    for port in 1..=20_u16 {
+        let (up, down) = ((end(SCANNER, 40_000), end(SITE, port)), (end(SITE, port), end(SCANNER, 40_000)));
+        traffic.tcp(u64::from(port) * 20_000, up, (0, 77, TcpFlags::FIN | TcpFlags::ACK), b"");
+        traffic.tcp(u64::from(port) * 20_000 + 50, down, (77, 0, TcpFlags::RST), b"");
+    }
+    // FIN, NULL and XMAS, one each.
+    for (number, flags) in
+        [TcpFlags::FIN, 0, TcpFlags::FIN | TcpFlags::PSH | TcpFlags::URG].iter().enumerate()
+    {
+        let port = 3_390 + number as u16;
+        traffic.tcp(number as u64 * SECOND, (end("8.8.4.4", 40_000), end(SITE, port)), (9, 0, *flags), b"");
+    }
+    // The time of thirty hosts, and twelve echoes to a whole network.
+    for host in 0..30_u8 {
+        let ends = (Ipv4Addr::new(1, 1, 1, 1), Ipv4Addr::new(198, 18, 0, host));
+        traffic.0.push((at(host.into()), icmp_message(ends, (13, 0), (u32::from(host) << 16, &[0; 12]))));
+    }
+    for host in [0_u8, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 255] {
+        let ends = (Ipv4Addr::new(9, 9, 9, 9), Ipv4Addr::new(198, 18, 1, host));
+        let word = u32::from(host) << 16;
+        traffic.0.push((at(host.into()), icmp_message(ends, (8, 0), (word, b"ping"))));
+        if !matches!(host, 0 | 255) {
+            traffic.0.push((at(host.into()) + 50, icmp_message((ends.1, ends.0), (0, 0), (word, b"ping"))));
+        }
+    }
+    let (report, events) = replayed(&desk(), traffic);
+    assert_eq!((attempts(&report, "scan.port"), attempts(&report, "scan.sweep")), (20 + 3, 30 + 12));
+    for (source, rule) in [
+        (SCANNER, "scan.vertical"),
+        ("8.8.4.4", "scan.stealth"),
+        ("1.1.1.1", "scan.icmp_sweep"),
+        ("9.9.9.9", "scan.icmp_sweep"),
+    ] {
+        let mut lines = events.iter().filter(|event| event["src_ip"] == source);
+        assert!(lines.all(|line| line["gatewatch"]["evidence"][0]["rule"] == rule), "{source}");
+    }
+}
+
+#[test]
+fn a_broken_line_a_proxy_of_ones_own_and_http_2_are_silent() {
+    let mut traffic = Traffic::default();
+    // Nobody is found where there is no way: the router says so.
+    for host in 1..=40_u8 {
+        let target = SocketAddrV4::new(Ipv4Addr::new(198, 18, host, 7), 80);
+        let syn = segment(v4("9.9.9.9", 40_000), target, TcpFlags::SYN, host.into());
+        let told = icmp_message((Ipv4Addr::new(9, 9, 9, 1), Ipv4Addr::new(9, 9, 9, 9)), (3, 0), (0, &syn));
+        let at = BEGIN_SECS * SECOND + u64::from(host) * SECOND;
+        traffic.0.extend([(at, syn), (at + 100, told)]);
+    }
+    let connect = "CONNECT www.town.example:443 HTTP/1.1\r\nHost: www.town.example:443\r\n\r\n";
+    let lines = [(true, connect), (false, "HTTP/1.1 200 OK\r\n\r\n")];
+    traffic.talk(SECOND, end("10.1.2.3", 40_000), end("10.9.8.7", 8_080), &lines);
+    let preface =
+        [(true, "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n\0\0\0\u{4}\0\0\0\0\0"), (false, "\0\0\0\u{4}\0\0\0\0\0")];
+    traffic.talk(SECOND, end("1.1.1.1", 40_000), end(SITE, 80), &preface);
+    let (report, events) = replayed(&desk(), traffic);
+    assert_eq!(report["totals"]["attempts"], 0, "{:?}", events.first());
+    // The same from outside is somebody who looks for an open proxy.
+    let mut traffic = Traffic::default();
+    traffic.talk(SECOND, end(SCANNER, 40_000), end(SITE, 80), &lines);
+    assert_eq!(attempts(&replayed(&desk(), traffic).0, "web.proxyprobe"), 1);
+}
+
+#[test]
+fn fragments_that_never_make_a_whole_are_a_flood() {
+    let fragment: Packet = |n| {
+        // More fragments follow, from the 800th byte on; the datagram is another each time.
+        let mut packet = ipv4_packet((*forged(n).ip(), *v4(SITE, 0).ip()), 17, n as u16, &[7; 1_000]);
+        packet[6..8].copy_from_slice(&(0x2000_u16 | 100).to_be_bytes());
+        packet[10..12].fill(0);
+        let checksum = pnet::util::checksum(&packet[..20], 5);
+        packet[10..12].copy_from_slice(&checksum.to_be_bytes());
+        packet
+    };
+    let (report, _) = replayed(&desk(), Traffic::two_seconds(700, fragment));
+    let seconds = attempts(&report, "dos.volume");
+    assert!((1..=3).contains(&seconds), "{seconds} seconds");
+}
+
+/// The reflectors that are named most, with the beginning of what they answer.
+const REFLECTORS: [(u16, &[u8]); 7] = [
+    (19, b" !\"#$%&'()*+,-./"),
+    (53, b"\x12\x34\x84\0\0\x01\0\x01\0\0\0\0\x04town\x07example\0\0\x10\0\x01"),
+    (123, b"\xd7\0\x03\x2a\0\x06\0\x48"),
+    (161, b"\x30\x82\x04\0\x02\x01\x01\x04\x06public\xa2"),
+    (389, b"\x30\x84\0\0\x04\0\x02\x01\x01\x64"),
+    (1_900, b"HTTP/1.1 200 OK\r\nST: upnp:rootdevice\r\n"),
+    (11_211, b"\0\0\0\0\0\x01\0\0STAT pid 1\r\n"),
+];
+
+#[test]
+fn each_reflector_is_told_at_its_victim_and_where_it_is_ours() {
+    let mut traffic = Traffic::default();
+    for (number, (port, begins)) in REFLECTORS.iter().enumerate() {
+        let mut answer = begins.to_vec();
+        answer.resize(800, b'x');
+        let (victim, ours) = (format!("203.0.113.{}", 20 + number), format!("203.0.113.{}", 40 + number));
+        for count in 0..1_050_u64 {
+            let at = BEGIN_SECS * SECOND + count * SECOND / 350;
+            let servers = SocketAddrV4::new(*forged(count).ip(), *port);
+            traffic.0.push((at, datagram((servers, v4(&victim, 80)), count as u16, &answer)));
+            // A thousand questions in another's name, each answered once.
+            let (forged, server) = (v4(&format!("9.9.9.{number}"), 1_024 + count as u16), v4(&ours, *port));
+            traffic.0.push((at, datagram((forged, server), count as u16, b"a question of 20 byt")));
+            traffic.0.push((at + 200, datagram((server, forged), count as u16, &answer)));
+        }
+    }
+    // Each host is a site of its own where none is named.
+    let desk = desk();
+    std::fs::write(desk.settings(), "").expect("settings");
+    let (_, events) = replayed(&desk, traffic);
+    for (number, (port, _)) in REFLECTORS.iter().enumerate() {
+        for (host, rule) in [(20 + number, "flood.reflection"), (40 + number, "flood.reflector")] {
+            let host = format!("203.0.113.{host}");
+            let told = events
+                .iter()
+                .find(|event| event["dest_ip"] == host && event["gatewatch"]["evidence"][0]["rule"] == rule);
+            assert!(told.is_some(), "port {port}: {rule}");
+        }
+    }
+}
+
+#[test]
+fn checksums_that_a_card_fills_in_later_and_segments_that_it_puts_together_hide_nothing() {
+    let mut traffic = Traffic::default();
+    traffic.talk(0, end(SCANNER, 41_000), end(SITE, 21), &ftp_refusals(12));
+    let attack =
+        "GET /?id=1%20UNION%20SELECT%20password%20FROM%20users-- HTTP/1.1\r\nHost: www.town.example\r\n\r\n";
+    let super_frame = attack.repeat(700);
+    assert!(super_frame.len() > 60_000);
+    traffic.talk(SECOND, end("9.9.9.9", 41_000), end(SITE, 80), &[(true, super_frame.as_str())]);
+    for (_, packet) in &mut traffic.0 {
+        packet[10..12].fill(0);
+        packet[36..38].copy_from_slice(b"\x12\x34");
+    }
+    let (report, _) = replayed(&desk(), traffic);
+    assert_eq!((attempts(&report, "auth.ftp"), attempts(&report, "web.sqli")), (12, 700));
 }

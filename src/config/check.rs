@@ -285,9 +285,10 @@ fn flood(flood: &Flood, found: &mut Found) {
         ("syn", flood.syn.bounds()),
         ("ack", flood.ack.bounds()),
         ("udp", flood.udp.bounds()),
+        ("udp_forged", flood.udp_forged.bounds()),
         ("icmp", flood.icmp.bounds()),
         ("fragment", flood.fragment.bounds()),
-        ("reflection", flood.reflection.bounds()),
+        ("reflection", flood.reflection.bounds(false)),
         ("reflector", flood.reflector.bounds()),
         ("asked", flood.asked.bounds()),
         ("http", flood.http.bounds()),
@@ -299,6 +300,8 @@ fn flood(flood: &Flood, found: &mut Found) {
         found.range(&format!("flood.{name}.factor"), limit.factor, 1, 1_000);
         found.range(&format!("flood.{name}.sustained_secs"), limit.sustained_secs, 1, 60);
     }
+    let large = flood.reflection.large_per_second_min;
+    found.range("flood.reflection.large_per_second_min", large, 10, 100_000_000);
     let site = &flood.http_site;
     found.range("flood.http_site.per_second_min", site.per_second_min, 20, 100_000_000);
     found.range("flood.http_site.factor", site.factor, 1, 1_000);

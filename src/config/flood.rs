@@ -12,12 +12,14 @@ pub struct Flood {
     pub ack: Limit<1_000, 8, 5>,
     /// UDP datagrams.
     pub udp: Limit<20_000, 8, 5>,
+    /// UDP datagrams of ever new senders, to which the victim says nothing.
+    pub udp_forged: Limit<1_000, 8, 3>,
     /// ICMP messages.
     pub icmp: Limit<500, 8, 3>,
     /// IP fragments.
     pub fragment: Limit<500, 8, 3>,
     /// Answers of reflectors that nobody here asked for.
-    pub reflection: Limit<1_000, 8, 3>,
+    pub reflection: Reflection,
     /// Answers of our own services that make more of what they are asked.
     pub reflector: Limit<200, 8, 3>,
     /// Queries as they are forged to make our own services reflect.
@@ -51,6 +53,22 @@ pub struct Limit<const PER_SECOND_MIN: u64, const FACTOR: u32, const SUSTAINED_S
     pub factor: u32,
     /// Seconds in a row from which on it is a flood, 1 to 60.
     #[serde(default = "super::number::<SUSTAINED_SECS>")]
+    pub sustained_secs: u32,
+}
+
+/// `[flood.reflection]`
+#[derive(Clone, Debug, Deserialize, PartialEq, Serialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Reflection {
+    /// Whether it is looked for.
+    pub enabled: bool,
+    /// Answers in a second at least, 10 to 100000000.
+    pub per_second_min: u64,
+    /// The same where they are large, 300 bytes a frame on average: what makes a reflector worth its while.
+    pub large_per_second_min: u64,
+    /// How many times the average before it, 1 to 1000.
+    pub factor: u32,
+    /// Seconds in a row from which on it is a flood, 1 to 60.
     pub sustained_secs: u32,
 }
 
@@ -117,6 +135,25 @@ impl<const PER_SECOND_MIN: u64, const FACTOR: u32, const SUSTAINED_SECS: u32>
             sustained_secs: self.sustained_secs,
             sources_min: 0,
         }
+    }
+}
+
+impl Reflection {
+    /// Its values, of answers that are large or not.
+    pub const fn bounds(&self, is_large: bool) -> Bounds {
+        Bounds {
+            enabled: self.enabled,
+            per_second_min: if is_large { self.large_per_second_min } else { self.per_second_min },
+            factor: self.factor,
+            sustained_secs: self.sustained_secs,
+            sources_min: 0,
+        }
+    }
+}
+
+impl Default for Reflection {
+    fn default() -> Self {
+        Self { enabled: true, per_second_min: 1_000, large_per_second_min: 300, factor: 8, sustained_secs: 3 }
     }
 }
 

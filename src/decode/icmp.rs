@@ -30,7 +30,7 @@ pub struct Icmp<'a> {
 /// What an ICMP message says, the same for both versions.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub enum Message {
-    /// Ping.
+    /// Ping, or what asks in another form: for the time, for the address mask.
     EchoRequest(Echo),
     /// Its reply.
     EchoReply(Echo),
@@ -107,8 +107,9 @@ pub fn decode<'a>(packet: &Packet<'a>) -> Result<Decoded<'a>, Counter> {
 /// RFC 792, RFC 1122 §3.2.2.1, RFC 1812 §5.2.7.1.
 const fn version_4(kind: u8, code: u8, echo: Echo) -> Message {
     let unreachable = match (kind, code) {
-        (0, _) => return Message::EchoReply(echo),
-        (8, _) => return Message::EchoRequest(echo),
+        // Timestamp and address mask carry the same two numbers (RFC 792, RFC 950) and ask whether somebody is there as well.
+        (0 | 14 | 18, _) => return Message::EchoReply(echo),
+        (8 | 13 | 17, _) => return Message::EchoRequest(echo),
         (3, 0 | 5 | 6 | 11) => Unreachable::Network,
         (3, 1 | 7 | 8 | 12) => Unreachable::Host,
         (3, 2) => Unreachable::Protocol,

@@ -89,6 +89,7 @@ impl Sink for Judge<'_> {
         self.path.requested(self.view, SurgeKind::Http);
         let verdict = self.path.detector.judge(request, self.view.server, &mut self.path.scratch);
         let counter = match verdict {
+            Verdict::Attack(judgement) if is_of_own_proxy(self.view, &judgement) => Counter::RequestsExcepted,
             Verdict::Attack(judgement) => {
                 self.attack(meta, request, judgement);
                 Counter::RequestsAttack
@@ -314,6 +315,15 @@ impl Judge<'_> {
         self.path.due.push_back((due, self.view.flow));
         self.awaited.push(Awaited { held, index, replied: index.is_none(), due });
     }
+}
+
+/// Whether a client uses the proxy of its own network: whoever looks for an open one comes from outside.
+fn is_of_own_proxy(view: &View, judgement: &Judgement) -> bool {
+    let is_local = |address| match address {
+        IpAddr::V4(v4) => v4.is_private() || v4.is_loopback() || v4.is_link_local(),
+        IpAddr::V6(v6) => v6.is_unique_local() || v6.is_loopback() || v6.is_unicast_link_local(),
+    };
+    judgement.class == Class::WebProxyprobe && is_local(view.client.ip()) && is_local(view.server.ip())
 }
 
 /// Identity of a message (contract §3): the 5-tuple, both initial sequence numbers, the offset in the stream.

@@ -100,6 +100,7 @@ impl Contacts {
 pub const fn undelivered(message: Message) -> Option<Touched> {
     match message {
         Message::Unreachable(Unreachable::Port | Unreachable::Protocol) => Some(Touched::Refused),
+        Message::Unreachable(Unreachable::Network) => Some(Touched::Unrouted),
         Message::Unreachable(_) => Some(Touched::Unreachable),
         Message::EchoReply(_) | Message::EchoRequest(_) | Message::Other { .. } => None,
     }
@@ -160,7 +161,7 @@ impl Path {
             numbers: &[view.asked],
             frames: match how {
                 Touched::Answered if view.grade.is_proven() => 3,
-                Touched::Answered | Touched::Refused | Touched::Unreachable => 2,
+                Touched::Answered | Touched::Refused | Touched::Unreachable | Touched::Unrouted => 2,
                 Touched::Silent | Touched::Stealth(_) => 1,
             },
         };
@@ -212,7 +213,7 @@ impl Path {
                 frames: 1,
             };
             self.stealth(&act, segment.flags);
-        } else if !self.contacts.probes.is_empty() || segment.flags == flag::ACK {
+        } else if !self.contacts.probes.is_empty() || is_lone(segment) {
             self.acknowledges(now, segment);
         }
     }
@@ -249,7 +250,7 @@ impl Path {
             return;
         }
         // A server that outlived its client acknowledges from a low port to a high one: no probe.
-        let probes = segment.flags == flag::ACK
+        let probes = is_lone(segment)
             && segment.payload.is_empty()
             && segment.source.port() >= segment.destination.port();
         if !probes {
@@ -260,7 +261,7 @@ impl Path {
         let probe = Probe { time: now, client, server, numbers, flags: segment.flags, settled: false };
         let lone = self.contacts.lone.entry((client.ip(), server.ip())).or_default();
         lone.waiting += 1;
-        lone.ports |= 1 << (server.port() % 64);
+        lone.ports |= u64::from(segment.flags == flag::ACK) << (server.port() % 64);
         self.contacts.probes.push(key, now.plus_micros(ANSWER_MICROS), probe);
         self.settle_contacts(now);
     }
@@ -273,8 +274,8 @@ impl Path {
         if lone.waiting == 0 {
             self.contacts.lone.remove(&pair);
         }
-        // Alone it may be the rest of a conversation that began before the capture.
-        if many && !probe.settled {
+        // Alone it may be the rest of a conversation that began before the capture; an end is that whenever nobody contradicts.
+        if many && !probe.settled && probe.flags == flag::ACK {
             self.tell_probe(&probe, 1);
         }
     }
@@ -309,10 +310,11 @@ impl Path {
             (Message::EchoReply(echo), _) => {
                 self.ping_fate((icmp.destination, icmp.source, echo.identifier), Touched::Answered);
             }
-            (Message::Unreachable(_), Some(quoted)) if matches!(quoted.protocol, 1 | 58) => {
+            (Message::Unreachable(why), Some(quoted)) if matches!(quoted.protocol, 1 | 58) => {
                 let identifier = (quoted.second_word >> 16) as u16;
                 let key = (quoted.source.ip(), quoted.destination.ip(), identifier);
-                self.ping_fate(key, Touched::Unreachable);
+                let is_unrouted = matches!(why, Unreachable::Network);
+                self.ping_fate(key, if is_unrouted { Touched::Unrouted } else { Touched::Unreachable });
             }
             _ => return,
         }
@@ -352,6 +354,11 @@ impl Path {
             self.contacts.pings.push(key, due, Ping { told: true, ..ping });
         }
     }
+}
+
+/// Whether it acknowledges and does nothing else, or ends as well (Maimon's scan): the rest of a conversation, or a probe.
+const fn is_lone(segment: &Segment<'_>) -> bool {
+    segment.flags == flag::ACK || segment.flags == flag::ACK | flag::FIN
 }
 
 /// Whether no stack sends such a segment to anybody: what is no SYN and no RST acknowledges, and a SYN ends nothing (RFC 9293

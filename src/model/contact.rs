@@ -58,8 +58,10 @@ pub enum Touched {
     Answered,
     /// RST, or ICMP port unreachable.
     Refused,
-    /// ICMP host, network or administratively unreachable.
+    /// ICMP host or administratively unreachable.
     Unreachable,
+    /// ICMP network unreachable: there is no way from whoever asks, which says nothing of the target.
+    Unrouted,
     /// Nothing came back in time.
     Silent,
     /// A segment that no honest host sends first: FIN, NULL, XMAS, a bare ACK; its TCP flags.
@@ -124,6 +126,9 @@ impl Topic {
     }
 }
 
+/// What speaks for honest traffic is less than one part of so many where nothing explains a second.
+const BARE_PART: u64 = 50;
+
 /// One second of a flood upon one victim, sent instead of contacts so that forged sources fill no table.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Surge {
@@ -146,4 +151,16 @@ pub struct Surge {
     pub sources: u32,
     /// The source, where a completed handshake proves it; else the origin is not provable.
     pub source: Option<IpAddr>,
+}
+
+impl Surge {
+    /// Whether hardly anything speaks for honest traffic.
+    pub const fn is_bare(&self) -> bool {
+        is_bare(self.packets, self.completed)
+    }
+}
+
+/// Whether of so many packets of a second hardly any speaks for honest traffic.
+pub const fn is_bare(packets: u64, completed: u64) -> bool {
+    completed.saturating_mul(BARE_PART) < packets
 }

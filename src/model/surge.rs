@@ -115,6 +115,8 @@ pub enum SurgeKind {
     Tls,
     /// UDP datagrams, those of reflectors included.
     Udp,
+    /// The same where nearly each has another sender, and the victim says nothing.
+    UdpForged,
 }
 
 impl SurgeKind {
@@ -149,13 +151,16 @@ impl SurgeKind {
             Self::SynAck => "syn_ack",
             Self::Tls => "tls",
             Self::Udp => "udp",
+            Self::UdpForged => "udp_forged",
         }
     }
 
     /// The class that a flood of it is of.
     pub const fn class(self) -> Class {
         match self {
-            Self::Ack | Self::Fragment | Self::Icmp | Self::Rst | Self::Syn | Self::Udp => Class::DosVolume,
+            Self::Ack | Self::Fragment | Self::Icmp | Self::Rst | Self::Syn | Self::Udp | Self::UdpForged => {
+                Class::DosVolume
+            }
             Self::Asked(_) | Self::Reflect(_) | Self::ReflectUnknown | Self::Reflector(_) | Self::SynAck => {
                 Class::DosReflect
             }
@@ -179,7 +184,8 @@ impl SurgeKind {
             | Self::Reflect(_)
             | Self::ReflectUnknown
             | Self::Reflector(_)
-            | Self::Udp => Transport::Udp,
+            | Self::Udp
+            | Self::UdpForged => Transport::Udp,
             _ => Transport::Tcp,
         }
     }

@@ -1,6 +1,6 @@
 //! Event lines: Suricata's EVE shape with our own object beside it, one JSON object a line.
 
-use std::net::{IpAddr, SocketAddr};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
@@ -15,13 +15,15 @@ use crate::tally::event::Event;
 /// One line, with its end.
 pub fn line(event: &Event) -> String {
     let attempt = &event.attempt;
-    // A flood of forged sources names nobody.
+    // A flood of forged sources names nobody. EVE has an address in every alert: the unspecified one is that of nobody (RFC 4291
+    // §2.5.2), and readers that want an address do not lose the line.
     let is_nobody = event.client.is_unspecified();
+    let nobody = unspecified(attempt.server.ip());
     let mut value = json!({
         "timestamp": attempt.time.to_string(),
         "event_type": "alert",
-        "src_ip": (!is_nobody).then_some(event.client),
-        "src_port": (!is_nobody).then_some(attempt.client.port()),
+        "src_ip": if is_nobody { nobody } else { event.client },
+        "src_port": attempt.client.port(),
         "dest_ip": attempt.server.ip(),
         "dest_port": attempt.server.port(),
         "proto": attempt.transport.name(),
@@ -46,6 +48,14 @@ pub fn line(event: &Event) -> String {
     let mut line = value.to_string();
     line.push('\n');
     line
+}
+
+/// The address of nobody, of the family of another.
+const fn unspecified(like: IpAddr) -> IpAddr {
+    match like {
+        IpAddr::V4(_) => IpAddr::V4(Ipv4Addr::UNSPECIFIED),
+        IpAddr::V6(_) => IpAddr::V6(Ipv6Addr::UNSPECIFIED),
+    }
 }
 
 fn alert(attempt: &Attempt) -> Value {

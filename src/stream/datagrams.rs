@@ -228,7 +228,8 @@ impl<L: Listener> Datagrams<L> {
         }
         let touched = match unreachable {
             Unreachable::Port | Unreachable::Protocol => Touched::Refused,
-            Unreachable::Host | Unreachable::Network | Unreachable::Prohibited => Touched::Unreachable,
+            Unreachable::Host | Unreachable::Prohibited => Touched::Unreachable,
+            Unreachable::Network => Touched::Unrouted,
         };
         let exchange = slot.exchange(now);
         listener.touched(&exchange, &mut slot.state, touched);

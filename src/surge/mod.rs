@@ -221,6 +221,7 @@ fn of_victim(second: i64, entry: &Entry) -> Option<Surge> {
         SurgeKind::Udp if is_reflected(entry, surge.sources) => {
             Some(Surge { kind: SurgeKind::ReflectUnknown, ..surge })
         }
+        SurgeKind::Udp if is_forged(&surge) => Some(Surge { kind: SurgeKind::UdpForged, ..surge }),
         _ => Some(surge),
     }
 }
@@ -235,6 +236,12 @@ fn is_reflected(entry: &Entry, sources: u32) -> bool {
         && counts.port.winner(counts.packets) != Some(port)
         && Reflector::of_port(port).is_none()
         && counts.bytes >= counts.packets * REFLECTED_BYTES_MIN
+}
+
+/// Whether nearly each datagram has another sender, and the victim says nothing to any of them: callers of a service are answered,
+/// and whoever only listens hears from the same ones again and again.
+fn is_forged(surge: &Surge) -> bool {
+    surge.is_bare() && u64::from(surge.sources) * 2 >= surge.packets
 }
 
 /// Answers from the port of a reflector: their receiver asked for them, or is their victim, or somebody here is made to send them.

@@ -265,6 +265,24 @@ fn large_answers_of_one_port_that_is_on_no_list_are_reflected_where_they_come_fr
 }
 
 #[test]
+fn datagrams_of_ever_new_senders_are_forged_unless_the_victim_answers() {
+    let told = |sources: u32, answers: usize| {
+        let udp = key(VICTIM, SurgeKind::Udp);
+        let mut surges = Surges::new(usize::MAX);
+        surges.turn(Timestamp(0), |_| ());
+        for number in 0..2_000 {
+            surges.packet(Timestamp(0), udp, hit(forged(number % sources), 9_999));
+        }
+        (0..answers).for_each(|_| surges.answered(Timestamp(0), udp, 60));
+        let mut told = Vec::new();
+        surges.finish(|surge| told.push(surge.kind));
+        told
+    };
+    assert_eq!(told(2_000, 0), [SurgeKind::UdpForged]);
+    assert_eq!((told(2_000, 40), told(500, 0)), (vec![SurgeKind::Udp], vec![SurgeKind::Udp]));
+}
+
+#[test]
 fn a_million_victims_take_no_more_room_and_the_flooded_one_stays() {
     let mut surges = Surges::new(usize::MAX);
     let mut told = Vec::new();

@@ -40,7 +40,9 @@ pub fn attempt(act: &Contact, class: Class, reason: &Reason) -> Box<Attempt> {
     let (outcome, score) = match act.act {
         Act::Login(login) if login.inferred => (Outcome::Refused, CERTAINTY_INFERRED),
         Act::Unmet(unmet) if unmet.topic.is_inferred() => (Outcome::Refused, CERTAINTY_INFERRED),
-        Act::Login(_) | Act::Unmet(_) | Act::Touched(Touched::Refused | Touched::Unreachable) => {
+        Act::Login(_)
+        | Act::Unmet(_)
+        | Act::Touched(Touched::Refused | Touched::Unreachable | Touched::Unrouted) => {
             (Outcome::Refused, CERTAINTY)
         }
         Act::Touched(_) => (Outcome::Attempted, CERTAINTY),

@@ -3,9 +3,10 @@
 use super::*;
 use crate::model::attempt::{AttemptId, Transport};
 use crate::model::class::Class;
-use crate::model::contact::{Login, NameHash, Touched};
+use crate::model::contact::{Login, NameHash, Topic, Touched, Unmet};
 use crate::model::grade::Grade;
 use crate::model::marks::Marks;
+use crate::model::surge::{Reflector, SurgeKind};
 
 /// A first contact at a second.
 pub fn touched(client: &str, server: &str, secs: i64, touched: Touched) -> Contact {
@@ -39,8 +40,17 @@ pub fn login(client: &str, secs: i64, accepted: bool, account: Option<u64>) -> C
 
 /// Judges acts in the order given; gives all that came of them.
 pub fn judge(contacts: &[Contact]) -> Judged {
-    let mut behaviours = Behaviours::new(8 << 20, &Settings::default());
+    judge_all(&Settings::default(), contacts, &[])
+}
+
+/// The same by other settings, and seconds of floods.
+fn judge_all(settings: &Settings, contacts: &[Contact], surges: &[Surge]) -> Judged {
+    let mut behaviours = Behaviours::new(8 << 20, settings);
     let mut out = Judged::default();
+    for surge in surges {
+        behaviours.surge(surge, &mut out);
+        behaviours.progress(surge.time, &mut out);
+    }
     for contact in contacts {
         behaviours.push(contact.clone());
         let newest = behaviours.newest();
@@ -78,6 +88,105 @@ fn every_table_of_settings_is_that_of_one_detector() {
     }
     tables.sort_unstable();
     assert_eq!(sections, tables);
+}
+
+/// Something that was asked for and not given.
+fn unmet(secs: i64, topic: Topic, (name, form): (u64, u32)) -> Contact {
+    let act = touched("198.51.100.1:9", "203.0.113.10:443", secs, Touched::Answered);
+    let unmet = Unmet { topic, name: (name != 0).then(|| NameHash::new(name)), form };
+    Contact { act: Act::Unmet(unmet), grade: Grade::E2, ..act }
+}
+
+/// A second of a flood, in which nothing is honest.
+fn surge(kind: SurgeKind, second: i64) -> Surge {
+    let is_proven = kind.class() == Class::DosApp && kind != SurgeKind::HttpSite;
+    Surge {
+        time: Timestamp::from_parts(second, 0),
+        victim: "203.0.113.10".parse().unwrap(),
+        port: 80,
+        kind,
+        packets: 30_000,
+        bytes: 1_800_000,
+        completed: 0,
+        sources: 100,
+        source: is_proven.then(|| "198.51.100.0".parse().unwrap()),
+    }
+}
+
+/// The kind by which a flood detector is tried.
+const FLOODING: &[SurgeKind] = &[
+    SurgeKind::Ack,
+    SurgeKind::Asked(Reflector::Dns),
+    SurgeKind::Connect,
+    SurgeKind::Fragment,
+    SurgeKind::Http,
+    SurgeKind::HttpSite,
+    SurgeKind::Icmp,
+    SurgeKind::Reflect(Reflector::Dns),
+    SurgeKind::Reflector(Reflector::Dns),
+    SurgeKind::SlowHeader,
+    SurgeKind::SlowNetwork,
+    SurgeKind::Syn,
+    SurgeKind::Tls,
+    SurgeKind::Udp,
+    SurgeKind::UdpForged,
+];
+
+/// What a detector is there for.
+fn scene(id: &str) -> (Vec<Contact>, Vec<Surge>) {
+    const SOURCE: &str = "198.51.100.1:9";
+    let many = |count: i64, act: &dyn Fn(i64) -> Contact| -> Vec<Contact> { (1..=count).map(act).collect() };
+    let port = |n: i64, every: i64, what| touched(SOURCE, &format!("203.0.113.1:{n}"), n * every, what);
+    let host = |n: i64, port: u16| touched(SOURCE, &format!("203.0.113.{n}:{port}"), n, Touched::Silent);
+    let of = |n: i64| format!("198.51.{}.{}:9", 100 + n / 250, n % 250);
+    let acts = match id {
+        "scan.vertical" => many(10, &|n| port(n, 1, Touched::Refused)),
+        "scan.horizontal" => many(9, &|n| host(n, 22)),
+        "scan.slow" => many(25, &|n| port(n, 3_000, Touched::Refused)),
+        "scan.stealth" => many(3, &|n| port(n, 1, Touched::Stealth(0))),
+        "scan.udp" => many(12, &|n| Contact { transport: Transport::Udp, ..port(n, 1, Touched::Silent) }),
+        "scan.icmp_sweep" => many(20, &|n| Contact { transport: Transport::Icmp, ..host(n, 0) }),
+        "scan.distributed" => {
+            many(160, &|n| touched(&of(n % 40), &format!("203.0.113.1:{n}"), n, Touched::Refused))
+        }
+        "scan.tls_names" => many(15, &|n| unmet(n, Topic::TlsHandshake, (n.unsigned_abs(), 7))),
+        "scan.tls_handshakes" => many(8, &|n| unmet(n, Topic::TlsHandshake, (0, n as u32))),
+        "scan.dns_names" => many(40, &|n| unmet(n, Topic::DnsName, (n.unsigned_abs(), 0))),
+        "auth.guessing" => many(6, &|n| login(SOURCE, n, false, None)),
+        "auth.slow" => many(20, &|n| {
+            let login = Login { class: Class::AuthSsh, accepted: false, account: None, inferred: true };
+            Contact { act: Act::Login(login), ..port(22, n * 100, Touched::Answered) }
+        }),
+        "auth.spraying" => many(5, &|n| login(SOURCE, n * 100, false, Some(n.unsigned_abs()))),
+        "auth.distributed" => many(15, &|n| login(&of(n), n * 10, false, Some(5))),
+        "auth.stuffing" => many(100, &|n| login(&of(n), n, false, Some(n.unsigned_abs()))),
+        _ => Vec::new(),
+    };
+    let row = flood::rows::FLOODS.iter().find(|row| row.id == id);
+    let kind = row.and_then(|row| FLOODING.iter().find(|kind| (row.takes)(**kind)));
+    // A site's habit is known after two minutes.
+    let quiet = kind.map(|kind| Surge { packets: 1, completed: 1, ..surge(*kind, 1) });
+    let flood = kind.into_iter().flat_map(|kind| (1_000..1_070).map(|second| surge(*kind, second)));
+    (acts, quiet.into_iter().chain(flood).collect())
+}
+
+#[test]
+fn every_detector_finds_what_it_is_there_for_and_switched_off_it_is_silent() {
+    let mut seen = Vec::new();
+    for detector in list::detectors(&Settings::default()) {
+        let (acts, surges) = scene(detector.id);
+        let out = judge_all(&Settings::default(), &acts, &surges);
+        assert!(!out.attempts.is_empty(), "{} has no scene", detector.id);
+        for attempt in &out.attempts {
+            assert_eq!(&*attempt.judgement.evidence[0].rule, detector.id);
+        }
+        let off: String =
+            detector.sections.iter().map(|section| format!("[{section}]\nenabled = false\n")).collect();
+        let out = judge_all(&toml::from_str(&off).unwrap(), &acts, &surges);
+        assert!(out.attempts.is_empty(), "{} is off: {:?}", detector.id, out.attempts.first());
+        seen.push(detector.id);
+    }
+    assert!(seen.len() > 25, "{seen:?}");
 }
 
 #[test]

@@ -139,6 +139,8 @@ fn a_bare_acknowledgement_is_a_probe_only_where_nobody_knows_of_it() {
     let probes = |packets: Vec<Vec<u8>>| told(&timed(packets, 1_000)).fates();
     assert_eq!(probes(vec![ack(80), reset(80, (9_000, 0), flag::RST)]), [Touched::Stealth(flag::ACK)]);
     assert_eq!(probes(vec![ack(80), reset(80, (1, 0), flag::RST)]), [], "a reset of something else");
+    let ends_too = probes(vec![probe(80, flag::FIN | flag::ACK), reset(80, (9_000, 0), flag::RST)]);
+    assert_eq!(ends_too, [Touched::Stealth(flag::FIN | flag::ACK)], "Maimon's");
     assert_eq!(probes(vec![ack(80)]), [], "the rest of an older conversation");
     assert_eq!(probes((1..=6).map(ack).collect()).len(), 6, "a host's ports one by one, all filtered");
     let kept_alive = [ack(80), reset(80, (9_000, 7_001), flag::ACK), ack(80)];
@@ -168,8 +170,10 @@ fn pings_are_one_contact_for_each_that_is_pinged() {
     assert_eq!((contact.transport, contact.server, contact.frames), (Transport::Icmp, ends(0, 0).1, 2));
     assert_eq!(told(&timed((0..60).map(ping).collect(), SECOND)).fates(), [Touched::Silent]);
     assert_eq!(told(&timed(vec![reply(1), reply(2)], 1)).fates(), []);
-    let lost = [ping(1), quoting(server, (3, 1), &ping(1))];
-    assert_eq!(told(&timed(lost.to_vec(), 1)).fates(), [Touched::Unreachable]);
+    for (code, fate) in [(1, Touched::Unreachable), (0, Touched::Unrouted)] {
+        let lost = [ping(1), quoting(server, (3, code), &ping(1))];
+        assert_eq!(told(&timed(lost.to_vec(), 1)).fates(), [fate]);
+    }
     let sweep: Vec<_> = (0..10_000_u32)
         .map(|number| {
             icmp(client, Ipv4Addr::from_bits(0xcb00_7100 + number).into(), (8, 0), number << 16, b"")
@@ -343,12 +347,12 @@ fn floods_of_every_kind_are_told_by_their_names_and_make_no_contacts() {
         assert!(told.contacts.len() < 110, "{name}: {} before it was a flood", told.contacts.len());
     }
     let told = flood(&|number| udp(forged(number, 40_000), server, b"xxxxxxxx"));
-    assert_eq!((kinds(&told), told.contacts.len()), (vec!["udp"], 0));
+    assert_eq!((kinds(&told), told.contacts.len()), (vec!["udp_forged"], 0));
     let told = flood(&|number| icmp(forged(number, 0).ip(), server.ip(), (8, 0), number, b""));
     assert_eq!((kinds(&told), told.contacts.len() < 110), (vec!["icmp"], true));
     let victim: SocketAddr = "203.0.113.10:40000".parse().unwrap();
     let told = flood(&|number| udp(forged(number, 123), victim, b"\xd7\0\x03\x2a\0\0\0\0"));
-    assert_eq!(kinds(&told), ["reflect_ntp", "udp"]);
+    assert_eq!(kinds(&told), ["reflect_ntp", "udp_forged"]);
 }
 
 #[test]

@@ -12,6 +12,9 @@ use crate::protocol::{Recognition, RequestMeta, Sink};
 /// Capacity that an emptied buffer may keep for the next request of its conversation.
 const BUFFER_KEPT_BYTES: usize = 4 << 10;
 
+/// How a client of HTTP/2 begins that knows its server (RFC 9113 §3.4): what follows looks like a request and is none.
+const PREFACE: &[u8] = b"PRI * HTTP/2.";
+
 #[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
 enum State {
     /// A head is read, or about to begin.
@@ -118,6 +121,10 @@ impl Requests {
         outstanding: &mut Outstanding,
         sink: &mut dyn Sink,
     ) -> &'a [u8] {
+        if head.starts_with(PREFACE) {
+            self.pass_on();
+            return &[];
+        }
         self.meta.index = self.next_index;
         self.next_index += 1;
         let meta = self.meta;

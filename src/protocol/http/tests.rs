@@ -243,3 +243,15 @@ proptest::proptest! {
         }
     }
 }
+
+#[test]
+fn the_preface_of_http_2_is_no_request_and_neither_is_what_follows() {
+    let settings = b"\x00\x00\x06\x04\x00\x00\x00\x00\x00\x00\x03\x00\x00\x00\x64";
+    let heard = play_all_ways(&[
+        (Side::Client, b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"),
+        (Side::Client, settings),
+        (Side::Server, settings),
+        (Side::Client, b"GET /hidden HTTP/1.1\r\nHost: a\r\n\r\n"),
+    ]);
+    assert_eq!(heard, Heard::default());
+}

@@ -36,7 +36,7 @@ static HEARTBLEED_HIDDEN: Oddity = Oddity {
     id: "tls.heartbleed_hidden",
     class: Class::ExploitService,
     weight: 0.9,
-    title: "Encrypted heartbeat request shorter than any may be, or with a far longer answer (CVE-2014-0160)",
+    title: "Encrypted heartbeat request shorter than any may be, with a far longer answer, or unanswered before any data (CVE-2014-0160)",
 };
 /// `SSLv2` was forbidden by RFC 6176, its export ciphers were broken by design: programs that still speak offer neither.
 static EXPORT_PROBE: Oddity = Oddity {
@@ -138,6 +138,8 @@ struct Heartbeats {
     at: At,
     asked_bytes: usize,
     answered_bytes: usize,
+    /// Whether nobody had said anything yet: they are for lines that are idle after their use (RFC 6520 §1).
+    is_first: bool,
 }
 
 /// What an encrypted request that is too short says.
@@ -169,6 +171,8 @@ pub struct Tls {
     /// Whether the client gave up because of what the server showed.
     is_declined: bool,
     has_gap: bool,
+    /// Whether application data was seen.
+    is_used: bool,
     heartbeats: Heartbeats,
     claim: Option<Claim>,
     /// Lengths of records of application data, of both sides, where they are wanted.
@@ -208,6 +212,7 @@ impl Tls {
     }
 
     fn sealed(&mut self, from: Side, length: usize) {
+        self.is_used = true;
         if from == Side::Client && length > ALERT_SEALED_BYTES {
             self.stage = Stage::Complete;
         } else if from == Side::Client && self.stage == Stage::Begun {
@@ -278,9 +283,10 @@ impl Tls {
         } else if self.client.is_sealed && length < HEARTBEAT_MIN_BYTES {
             sink.answered(&message.at, &HEARTBLEED_HIDDEN, b"", HIDDEN_ATTEMPT);
         } else {
-            let Heartbeats { at, asked_bytes, answered_bytes } = &mut self.heartbeats;
+            let Heartbeats { at, asked_bytes, answered_bytes, is_first } = &mut self.heartbeats;
             if *asked_bytes == 0 || *answered_bytes > 0 {
                 (*at, *asked_bytes, *answered_bytes) = (message.at, 0, 0);
+                *is_first = self.client.is_sealed && !self.is_used && !self.has_gap;
             }
             *asked_bytes += length;
         }
@@ -293,12 +299,20 @@ impl Tls {
             return;
         }
         self.heartbeats.answered_bytes += length;
-        let Heartbeats { at, asked_bytes, answered_bytes } = &self.heartbeats;
+        let Heartbeats { at, asked_bytes, answered_bytes, .. } = &self.heartbeats;
         if *answered_bytes > 4 * asked_bytes + HEARTBEAT_EXCESS_BYTES {
             let answered = Answered { outcome: Outcome::LikelySuccess, inferred: true };
             sink.answered(at, &HEARTBLEED_HIDDEN, b"", answered);
             self.heartbeats = Heartbeats::default();
         }
+    }
+
+    /// Tells a first heartbeat that the server did not answer: one that claims too much is discarded in silence (RFC 6520 §4).
+    fn tell_first(&mut self, sink: &mut dyn Sink) {
+        if self.heartbeats.is_first && self.heartbeats.answered_bytes == 0 {
+            sink.answered(&self.heartbeats.at, &HEARTBLEED_HIDDEN, b"", HIDDEN_ATTEMPT);
+        }
+        self.heartbeats.is_first = false;
     }
 
     /// Tells the claim that waits for its answer.
@@ -348,6 +362,7 @@ impl Parser for Tls {
     fn closed(&mut self, from: Side, sink: &mut dyn Sink) {
         if from == Side::Server {
             self.tell_claim(Outcome::Attempted, sink);
+            self.tell_first(sink);
         }
         // The client's end comes last or with the server's: told once.
         if from == Side::Server && self.stage == Stage::Begun && !self.has_gap {

@@ -215,6 +215,20 @@ fn an_encrypted_heartbeat_is_told_by_the_length_of_its_answer() {
 }
 
 #[test]
+fn an_encrypted_heartbeat_before_any_data_is_told_unless_it_is_answered() {
+    let with = |acts: Vec<Act>| play_all_ways(&[old_handshake(), acts].concat(), 443);
+    let beat = |length: usize| record(24, &vec![1; length]);
+    let unanswered = with(vec![ask(beat(86)), ask(record(21, &[1; 26]))]);
+    assert_eq!(unanswered.odd(), ["tls.heartbleed_hidden"]);
+    assert_eq!(unanswered.answers, [Answered { outcome: Outcome::Attempted, inferred: true }]);
+    assert!(with(vec![ask(beat(86)), answer(beat(86))]).odd().is_empty(), "an honest answer");
+    let leak = with(vec![ask(beat(86)), answer(beat(16_000))]);
+    assert_eq!(leak.answers, [Answered { outcome: Outcome::LikelySuccess, inferred: true }], "told once");
+    let idle = with(vec![ask(record(23, &[3; 90])), answer(record(23, &[3; 90])), ask(beat(86))]);
+    assert!(idle.odd().is_empty(), "a line that was used and is idle");
+}
+
+#[test]
 fn old_hellos_are_recognised_and_only_the_export_probe_is_odd() {
     let old = |version: u16, ciphers: &[u8]| {
         let body =

@@ -130,7 +130,12 @@ fn parse(text: &str) -> Option<Line> {
         sessions: own.counts.sessions,
         incidents: own.counts.incidents,
         row: TallyRow {
-            source: told.src_ip.map(|address| SourceKey::of(address).to_string()).unwrap_or_default(),
+            source: told
+                .src_ip
+                // Nobody's, which older lines have as null.
+                .filter(|address| !address.is_unspecified())
+                .map(|address| SourceKey::of(address).to_string())
+                .unwrap_or_default(),
             site: own.site,
             class: own.class,
             grade: own.grade,

@@ -1,9 +1,9 @@
 //! Packets and link headers, built with pnet and with valid checksums.
 
-use std::net::{IpAddr, SocketAddr};
+use std::net::{IpAddr, Ipv4Addr, SocketAddr, SocketAddrV4};
 
 use pnet::packet::ethernet::{EtherType, EtherTypes, MutableEthernetPacket};
-use pnet::packet::ip::IpNextHeaderProtocols;
+use pnet::packet::ip::{IpNextHeaderProtocol, IpNextHeaderProtocols};
 use pnet::packet::ipv4::{self, Ipv4Flags, MutableIpv4Packet};
 use pnet::packet::ipv6::MutableIpv6Packet;
 use pnet::packet::tcp::{self, MutableTcpPacket, TcpFlags, TcpOption};
@@ -76,6 +76,43 @@ pub fn ip_packet(segment: &Segment<'_>) -> Vec<u8> {
         }
         _ => unreachable!("both ends of a conversation are of one family"),
     }
+}
+
+/// An IPv4 packet of any protocol.
+pub fn ipv4_packet((from, to): (Ipv4Addr, Ipv4Addr), protocol: u8, number: u16, body: &[u8]) -> Vec<u8> {
+    let mut packet = vec![0; IPV4_HEADER_BYTES];
+    let mut ip = MutableIpv4Packet::new(&mut packet).expect("20 bytes hold an IPv4 header");
+    ip.set_version(4);
+    ip.set_header_length(5);
+    ip.set_total_length((IPV4_HEADER_BYTES + body.len()) as u16);
+    ip.set_identification(number);
+    ip.set_ttl(57);
+    ip.set_next_level_protocol(IpNextHeaderProtocol(protocol));
+    ip.set_source(from);
+    ip.set_destination(to);
+    let checksum = ipv4::checksum(&ip.to_immutable());
+    ip.set_checksum(checksum);
+    packet.extend_from_slice(body);
+    packet
+}
+
+/// A UDP datagram over IPv4, without the checksum that it need not have (RFC 768).
+pub fn datagram((from, to): (SocketAddrV4, SocketAddrV4), number: u16, data: &[u8]) -> Vec<u8> {
+    let words = [from.port(), to.port(), 8 + data.len() as u16, 0];
+    let header: Vec<u8> = words.into_iter().flat_map(u16::to_be_bytes).collect();
+    ipv4_packet((*from.ip(), *to.ip()), 17, number, &[&header, data].concat())
+}
+
+/// An ICMP message over IPv4: type and code, the four bytes that depend on them, the rest.
+pub fn icmp_message(
+    ends: (Ipv4Addr, Ipv4Addr),
+    (kind, code): (u8, u8),
+    (word, rest): (u32, &[u8]),
+) -> Vec<u8> {
+    let mut message = [&[kind, code, 0, 0], &word.to_be_bytes()[..], rest].concat();
+    let checksum = pnet::util::checksum(&message, 1);
+    message[2..4].copy_from_slice(&checksum.to_be_bytes());
+    ipv4_packet(ends, 1, word as u16, &message)
 }
 
 fn write_tcp<'p>(bytes: &'p mut [u8], segment: &Segment<'_>, options: usize) -> MutableTcpPacket<'p> {

@@ -16,7 +16,7 @@ use crate::classify::behaviour::order::HOLD_MICROS;
 use crate::classify::behaviour::table::{Held, Table};
 use crate::config::flood::{Bounds, Flood as Settings};
 use crate::model::attempt::{AttemptId, Outcome};
-use crate::model::contact::{Act, Contact, Surge, Touched};
+use crate::model::contact::{Act, Contact, Surge, Touched, is_bare};
 use crate::model::grade::Grade;
 use crate::model::marks::Marks;
 use crate::model::place::SourceKey;
@@ -25,6 +25,12 @@ use crate::model::time::{MICROS_PER_DAY, MICROS_PER_SEC, Timestamp};
 
 /// Seconds of victims that are held until all workers have passed them: some 1 MB.
 const HELD_MAX: usize = 4_096;
+/// Mean bytes of a frame from which on reflected answers are large: honest answers of DNS have 100 to 200.
+const LARGE_BYTES_MIN: u64 = 300;
+/// Packets of one sender in a second, on average, up to which the senders are many.
+const OF_MANY_MAX: u64 = 4;
+/// What the shortest flood has altogether is divided by this where nothing honest explains it.
+const BARE_SHARE: u64 = 2;
 /// Part of a second's packets that speak for honest traffic, in hundredths, from which on it is none of a flood.
 const HONEST_PERCENT: u64 = 30;
 /// Weight of a second in the moving average: a habit of some two minutes.
@@ -40,14 +46,39 @@ type Key = (usize, IpAddr, Option<SourceKey>);
 
 /// One second, as all workers saw it together.
 #[derive(Clone, Copy, Debug)]
-struct Second {
+pub struct Second {
     begin: i64,
     victim: SocketAddr,
     kind: SurgeKind,
     packets: u64,
+    bytes: u64,
     completed: u64,
     sources: u32,
     source: Option<IpAddr>,
+}
+
+impl Second {
+    /// Whether hardly anything speaks for honest traffic.
+    pub const fn is_bare(&self) -> bool {
+        is_bare(self.packets, self.completed)
+    }
+
+    /// Whether its senders are many.
+    pub fn is_of_many(&self) -> bool {
+        self.packets <= u64::from(self.sources) * OF_MANY_MAX
+    }
+
+    /// Whether its packets are large answers.
+    pub const fn is_large(&self) -> bool {
+        self.bytes >= self.packets.saturating_mul(LARGE_BYTES_MIN)
+    }
+
+    /// Whether so much of it speaks for honest traffic that it is none of a flood. A reflector's queries are what it abuses.
+    const fn is_honest(&self) -> bool {
+        self.completed > 0
+            && !matches!(self.kind, SurgeKind::Reflector(_))
+            && self.completed.saturating_mul(100) >= self.packets.saturating_mul(HONEST_PERCENT)
+    }
 }
 
 /// What is known of a victim and a kind.
@@ -62,6 +93,8 @@ struct State {
     run: Vec<Second>,
     /// How many of them nothing explains.
     telling: u32,
+    /// The last second below the limits that nothing explains, and its packets: that in which a flood begins is not whole.
+    edge: Option<(i64, u64)>,
     is_flood: bool,
 }
 
@@ -110,6 +143,7 @@ impl Floods {
             victim: SocketAddr::new(surge.victim, surge.port),
             kind: surge.kind,
             packets: 0,
+            bytes: 0,
             completed: 0,
             sources: 0,
             source: surge.source,
@@ -117,6 +151,7 @@ impl Floods {
         self.since.get_or_insert(second);
         let sum = self.held.entry((second, key)).or_insert(seen);
         sum.packets = sum.packets.saturating_add(surge.packets);
+        sum.bytes = sum.bytes.saturating_add(surge.bytes);
         sum.completed = sum.completed.saturating_add(surge.completed);
         // Workers share conversations, not sources: each sees most of those that send a lot.
         sum.sources = sum.sources.max(surge.sources);
@@ -161,7 +196,7 @@ impl Floods {
     /// The limits of a second. Of a network what its sources are told for themselves is left out of it, and of a site nothing is
     /// above them while its average is not known.
     fn bounds(&mut self, row: &FloodRow, second: &mut Second) -> Bounds {
-        let bounds = (row.bounds)(&self.settings);
+        let bounds = (row.bounds)(&self.settings, second);
         if self.slow.0 != second.begin {
             self.slow = (second.begin, BTreeMap::new());
         }
@@ -191,30 +226,52 @@ impl Floods {
 impl State {
     fn take(&mut self, row: &FloodRow, second: Second, bounds: Bounds, out: &mut Judged) {
         self.pass(second.begin, out);
-        let usual = self.average * f64::from(bounds.factor);
-        let is_honest = second.completed.saturating_mul(100) >= second.packets.saturating_mul(HONEST_PERCENT);
         let is_above = bounds.enabled
             && second.packets >= bounds.per_second_min
-            && second.packets as f64 > usual
+            && second.packets as f64 > self.average * f64::from(bounds.factor)
             && second.sources >= bounds.sources_min;
-        let is_telling = second.completed == 0 || !is_honest;
+        let is_telling = !second.is_honest();
         if !is_above || !is_telling && (self.is_flood || row.patience_secs == 0) {
-            // What floods must not become the habit, so only other seconds are averaged.
-            self.average += (second.packets as f64 - self.average) * AVERAGE_WEIGHT;
-            self.give_up(out);
+            self.pass_below(row, &second, bounds, out);
             return;
         }
         self.run.push(second);
         self.telling += u32::from(is_telling);
         let lasts = self.telling >= bounds.sustained_secs;
-        let shortest = bounds.per_second_min.saturating_mul(u64::from(bounds.sustained_secs));
-        let packets: u64 = self.run.iter().map(|second| second.packets).sum();
-        let is_blow = row.bulk.is_some_and(|times| packets >= shortest.saturating_mul(times));
-        if !(self.is_flood || lasts || is_blow) {
+        if !(self.is_flood || lasts || self.is_blow(row, bounds, 0)) {
             self.lose_patience(row, out);
             return;
         }
-        self.above = Some(second.begin);
+        self.convict(row, second.begin, out);
+    }
+
+    /// A second that is none of a flood: the end of one, or what is usual.
+    fn pass_below(&mut self, row: &FloodRow, second: &Second, bounds: Bounds, out: &mut Judged) {
+        let is_edge = bounds.enabled && (row.bare)(second);
+        if is_edge && !self.is_flood && self.is_blow(row, bounds, second.packets) {
+            self.convict(row, second.begin, out);
+        }
+        // What floods must not become the habit, so only other seconds are averaged.
+        self.average += (second.packets as f64 - self.average) * AVERAGE_WEIGHT;
+        self.edge = is_edge.then_some((second.begin, second.packets));
+        self.give_up(out);
+    }
+
+    /// Whether the seconds in a row have as much as a flood, however few they are; `after` came in the one behind them.
+    fn is_blow(&self, row: &FloodRow, bounds: Bounds, after: u64) -> bool {
+        let Some(first) = self.run.first() else { return false };
+        let shortest = bounds.per_second_min.saturating_mul(u64::from(bounds.sustained_secs));
+        let packets: u64 = self.run.iter().map(|second| second.packets).sum();
+        let before =
+            self.edge.filter(|(begin, _)| begin + 1 == first.begin).map_or(0, |(_, packets)| packets);
+        let is_bare = self.run.iter().all(row.bare);
+        row.bulk.is_some_and(|times| packets >= shortest.saturating_mul(times))
+            || is_bare && before + packets + after >= shortest / BARE_SHARE
+    }
+
+    /// It is a flood: the seconds in a row count.
+    fn convict(&mut self, row: &FloodRow, second: i64, out: &mut Judged) {
+        self.above = Some(second);
         self.is_flood = true;
         self.telling = 0;
         for second in std::mem::take(&mut self.run) {

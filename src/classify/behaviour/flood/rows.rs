@@ -1,5 +1,6 @@
 //! The detectors of floods: each is a row, for all are judged alike.
 
+use crate::classify::behaviour::flood::Second;
 use crate::config::flood::{Bounds, Flood as Settings};
 use crate::model::class::Class;
 use crate::model::surge::SurgeKind;
@@ -18,15 +19,24 @@ pub struct FloodRow {
     /// The kinds that it counts together.
     pub takes: fn(SurgeKind) -> bool,
     /// Its limits.
-    pub bounds: fn(&Settings) -> Bounds,
+    pub bounds: fn(&Settings, &Second) -> Bounds,
     /// So many times what the shortest flood has altogether is one in however short a time; none: only what lasts is a flood.
     pub bulk: Option<u64>,
+    /// Which seconds nothing honest explains: of those half of what the shortest flood has altogether is one in however short a
+    /// time.
+    pub bare: fn(&Second) -> bool,
     /// Seconds that look honest at first and count, too, if the flood shows within them.
     pub patience_secs: usize,
 }
 
 /// Until clients are known to go on and on they look like visitors, and as long again for all to have come.
 const SITE_PATIENCE_SECS: usize = 40;
+/// Of a kind that handshakes prove what is honest is not told apart.
+const NEVER: fn(&Second) -> bool = |_| false;
+/// Hardly anything speaks for honest traffic.
+const UNEXPLAINED: fn(&Second) -> bool = Second::is_bare;
+/// The same of many senders: the acknowledgements of one fast transfer, of which only that direction is seen, are as many.
+const OF_MANY: fn(&Second) -> bool = |second| second.is_bare() && second.is_of_many();
 /// A short blow of forged packets. A second in which everybody comes back after an outage has fewer, and most are answered.
 const BLOW: Option<u64> = Some(3);
 
@@ -38,8 +48,9 @@ pub const FLOODS: &[FloodRow] = &[
         class: Class::DosReflect,
         sections: &["flood.reflector"],
         takes: |kind| matches!(kind, SurgeKind::Reflector(_)),
-        bounds: |flood| flood.reflector.bounds(),
+        bounds: |flood, _| flood.reflector.bounds(),
         bulk: None,
+        bare: NEVER,
         patience_secs: 0,
     },
     FloodRow {
@@ -48,8 +59,9 @@ pub const FLOODS: &[FloodRow] = &[
         class: Class::DosReflect,
         sections: &["flood.asked"],
         takes: |kind| matches!(kind, SurgeKind::Asked(_)),
-        bounds: |flood| flood.asked.bounds(),
+        bounds: |flood, _| flood.asked.bounds(),
         bulk: None,
+        bare: UNEXPLAINED,
         patience_secs: 0,
     },
     FloodRow {
@@ -58,8 +70,9 @@ pub const FLOODS: &[FloodRow] = &[
         class: Class::DosReflect,
         sections: &["flood.reflection"],
         takes: |kind| matches!(kind, SurgeKind::Reflect(_) | SurgeKind::ReflectUnknown | SurgeKind::SynAck),
-        bounds: |flood| flood.reflection.bounds(),
+        bounds: |flood, second| flood.reflection.bounds(second.is_large()),
         bulk: Some(1),
+        bare: UNEXPLAINED,
         patience_secs: 0,
     },
     FloodRow {
@@ -68,8 +81,9 @@ pub const FLOODS: &[FloodRow] = &[
         class: Class::DosApp,
         sections: &["flood.http"],
         takes: |kind| kind == SurgeKind::Http,
-        bounds: |flood| flood.http.bounds(),
+        bounds: |flood, _| flood.http.bounds(),
         bulk: None,
+        bare: NEVER,
         patience_secs: 0,
     },
     FloodRow {
@@ -78,8 +92,9 @@ pub const FLOODS: &[FloodRow] = &[
         class: Class::DosApp,
         sections: &["flood.tls"],
         takes: |kind| kind == SurgeKind::Tls,
-        bounds: |flood| flood.tls.bounds(),
+        bounds: |flood, _| flood.tls.bounds(),
         bulk: None,
+        bare: NEVER,
         patience_secs: 0,
     },
     FloodRow {
@@ -88,7 +103,7 @@ pub const FLOODS: &[FloodRow] = &[
         class: Class::DosApp,
         sections: &["flood.slow"],
         takes: |kind| kind.is_held() && kind != SurgeKind::SlowNetwork,
-        bounds: |flood| Bounds {
+        bounds: |flood, _| Bounds {
             enabled: flood.slow.enabled,
             per_second_min: flood.slow.of_source_min,
             factor: 1,
@@ -96,6 +111,7 @@ pub const FLOODS: &[FloodRow] = &[
             sources_min: 0,
         },
         bulk: None,
+        bare: NEVER,
         patience_secs: 0,
     },
     FloodRow {
@@ -104,8 +120,9 @@ pub const FLOODS: &[FloodRow] = &[
         class: Class::DosApp,
         sections: &["flood.slow_network"],
         takes: |kind| kind == SurgeKind::SlowNetwork,
-        bounds: |flood| flood.slow_network.bounds(),
+        bounds: |flood, _| flood.slow_network.bounds(),
         bulk: None,
+        bare: NEVER,
         patience_secs: 0,
     },
     FloodRow {
@@ -114,8 +131,9 @@ pub const FLOODS: &[FloodRow] = &[
         class: Class::DosApp,
         sections: &["flood.http_site"],
         takes: |kind| kind == SurgeKind::HttpSite,
-        bounds: |flood| flood.http_site.bounds(),
+        bounds: |flood, _| flood.http_site.bounds(),
         bulk: None,
+        bare: NEVER,
         patience_secs: SITE_PATIENCE_SECS,
     },
     FloodRow {
@@ -124,8 +142,9 @@ pub const FLOODS: &[FloodRow] = &[
         class: Class::DosApp,
         sections: &["flood.connect"],
         takes: |kind| kind == SurgeKind::Connect,
-        bounds: |flood| flood.connect.bounds(),
+        bounds: |flood, _| flood.connect.bounds(),
         bulk: None,
+        bare: NEVER,
         patience_secs: 0,
     },
     FloodRow {
@@ -134,8 +153,9 @@ pub const FLOODS: &[FloodRow] = &[
         class: Class::DosVolume,
         sections: &["flood.syn"],
         takes: |kind| kind == SurgeKind::Syn,
-        bounds: |flood| flood.syn.bounds(),
+        bounds: |flood, _| flood.syn.bounds(),
         bulk: BLOW,
+        bare: UNEXPLAINED,
         patience_secs: 0,
     },
     FloodRow {
@@ -144,8 +164,9 @@ pub const FLOODS: &[FloodRow] = &[
         class: Class::DosVolume,
         sections: &["flood.fragment"],
         takes: |kind| kind == SurgeKind::Fragment,
-        bounds: |flood| flood.fragment.bounds(),
+        bounds: |flood, _| flood.fragment.bounds(),
         bulk: None,
+        bare: UNEXPLAINED,
         patience_secs: 0,
     },
     FloodRow {
@@ -154,8 +175,9 @@ pub const FLOODS: &[FloodRow] = &[
         class: Class::DosVolume,
         sections: &["flood.ack"],
         takes: |kind| matches!(kind, SurgeKind::Ack | SurgeKind::Rst),
-        bounds: |flood| flood.ack.bounds(),
+        bounds: |flood, _| flood.ack.bounds(),
         bulk: None,
+        bare: OF_MANY,
         patience_secs: 0,
     },
     FloodRow {
@@ -164,8 +186,20 @@ pub const FLOODS: &[FloodRow] = &[
         class: Class::DosVolume,
         sections: &["flood.icmp"],
         takes: |kind| kind == SurgeKind::Icmp,
-        bounds: |flood| flood.icmp.bounds(),
+        bounds: |flood, _| flood.icmp.bounds(),
         bulk: None,
+        bare: UNEXPLAINED,
+        patience_secs: 0,
+    },
+    FloodRow {
+        id: "flood.udp_forged",
+        title: "UDP datagrams of ever new senders, to which the victim says nothing",
+        class: Class::DosVolume,
+        sections: &["flood.udp_forged"],
+        takes: |kind| kind == SurgeKind::UdpForged,
+        bounds: |flood, _| flood.udp_forged.bounds(),
+        bulk: None,
+        bare: UNEXPLAINED,
         patience_secs: 0,
     },
     FloodRow {
@@ -174,8 +208,9 @@ pub const FLOODS: &[FloodRow] = &[
         class: Class::DosVolume,
         sections: &["flood.udp"],
         takes: |kind| kind == SurgeKind::Udp,
-        bounds: |flood| flood.udp.bounds(),
+        bounds: |flood, _| flood.udp.bounds(),
         bulk: BLOW,
+        bare: UNEXPLAINED,
         patience_secs: 0,
     },
 ];

@@ -44,12 +44,18 @@ fn seconds(kind: SurgeKind, count: i64, packets: u64) -> Judged {
     judge(&(0..count).map(|second| surge(kind, second, packets)).collect::<Vec<_>>())
 }
 
+/// Seconds of which a tenth speaks for honest traffic.
+fn some_completed(kind: SurgeKind, count: i64, packets: u64) -> Judged {
+    let of = |second| Surge { completed: packets / 10, ..surge(kind, second, packets) };
+    judge(&(0..count).map(of).collect::<Vec<_>>())
+}
+
 #[test]
 fn a_flood_counts_its_seconds_once_it_was_sustained() {
-    assert_eq!(seconds(SurgeKind::Syn, 4, 1_800).attempts.len(), 0);
-    assert_eq!(seconds(SurgeKind::Syn, 4, 1_800).sums.flood_seconds, 4);
-    assert_eq!(seconds(SurgeKind::Syn, 5, 1_800).attempts.len(), 5);
-    assert_eq!(seconds(SurgeKind::Syn, 60, 500).attempts.len(), 60);
+    assert_eq!(some_completed(SurgeKind::Syn, 4, 1_800).attempts.len(), 0);
+    assert_eq!(some_completed(SurgeKind::Syn, 4, 1_800).sums.flood_seconds, 4);
+    assert_eq!(some_completed(SurgeKind::Syn, 5, 1_800).attempts.len(), 5);
+    assert_eq!(some_completed(SurgeKind::Syn, 60, 500).attempts.len(), 60);
     assert_eq!(seconds(SurgeKind::Syn, 60, 499).attempts.len(), 0);
     let out = seconds(SurgeKind::Syn, 5, 1_800);
     let first = &out.attempts[0];
@@ -171,15 +177,71 @@ fn a_short_blow_counts_where_it_is_as_much_as_a_flood() {
         (SurgeKind::Http, 1_000_000, 0),
         (SurgeKind::Icmp, 1_000_000, 0),
     ] {
-        assert_eq!(seconds(kind, 1, packets).attempts.len(), attempts, "{packets} of {}", kind.name());
+        assert_eq!(some_completed(kind, 1, packets).attempts.len(), attempts, "{packets} of {}", kind.name());
     }
 }
 
 #[test]
+fn where_nothing_honest_is_seen_half_of_the_shortest_flood_is_one() {
+    for (kind, packets, attempts) in [
+        (SurgeKind::Syn, 1_250, 1),
+        (SurgeKind::Syn, 1_249, 0),
+        (SurgeKind::Icmp, 750, 1),
+        (SurgeKind::Icmp, 749, 0),
+        (SurgeKind::Fragment, 750, 1),
+        (SurgeKind::UdpForged, 1_500, 1),
+        (SurgeKind::UdpForged, 1_499, 0),
+        (SurgeKind::Udp, 50_000, 1),
+        (SurgeKind::Udp, 49_999, 0),
+        (SurgeKind::SynAck, 1_500, 1),
+        (SurgeKind::Ack, 1_000_000, 0),
+        (SurgeKind::Http, 1_000_000, 0),
+    ] {
+        assert_eq!(seconds(kind, 1, packets).attempts.len(), attempts, "{packets} of {}", kind.name());
+    }
+    let of_many = Surge { sources: 2_500, ..surge(SurgeKind::Ack, 0, 2_500) };
+    assert_eq!(judge(&[of_many]).attempts.len(), 1, "acknowledgements of one transfer come from one host");
+}
+
+#[test]
+fn the_seconds_in_which_a_flood_begins_and_ends_are_not_whole() {
+    let blow = |packets: [u64; 3]| -> usize {
+        let seconds: Vec<Surge> =
+            (0..).zip(packets).map(|(second, packets)| surge(SurgeKind::Syn, second, packets)).collect();
+        judge(&seconds).attempts.len()
+    };
+    assert_eq!((blow([400, 600, 300]), blow([400, 600, 249])), (1, 0));
+    assert_eq!(blow([499, 499, 499]), 0, "none of them is above the limit");
+    let apart = [surge(SurgeKind::Syn, 0, 499), surge(SurgeKind::Syn, 2, 1_000)];
+    assert_eq!(judge(&apart).attempts.len(), 0);
+}
+
+#[test]
+fn large_answers_that_nobody_asked_for_are_a_flood_at_a_lower_rate() {
+    let answers = |bytes: u64, per_second: u64, count: i64| -> usize {
+        let kind = SurgeKind::Reflect(crate::model::surge::Reflector::Dns);
+        let of = |second| Surge {
+            bytes: per_second * bytes,
+            completed: per_second / 10,
+            ..surge(kind, second, per_second)
+        };
+        judge(&(0..count).map(of).collect::<Vec<_>>()).attempts.len()
+    };
+    assert_eq!((answers(300, 300, 3), answers(300, 299, 3), answers(300, 300, 2)), (3, 0, 0));
+    assert_eq!((answers(299, 300, 3), answers(299, 1_000, 3)), (0, 3));
+}
+
+#[test]
+fn queries_do_not_speak_for_the_answers_of_a_reflector() {
+    let kind = SurgeKind::Reflector(crate::model::surge::Reflector::Dns);
+    let one_each = |second| Surge { completed: 300, ..surge(kind, second, 300) };
+    assert_eq!(judge(&(0..10).map(one_each).collect::<Vec<_>>()).attempts.len(), 10);
+}
+
+#[test]
 fn a_pause_begins_again() {
-    let mut surges: Vec<Surge> = (0..10).map(|second| surge(SurgeKind::Syn, second, 1_800)).collect();
-    surges.extend((12..14).map(|second| surge(SurgeKind::Syn, second, 1_800)));
-    surges.extend((100..104).map(|second| surge(SurgeKind::Syn, second, 1_800)));
-    let out = judge(&surges);
+    let seconds = (0..10).chain(12..14).chain(100..104);
+    let of = |second| Surge { completed: 180, ..surge(SurgeKind::Syn, second, 1_800) };
+    let out = judge(&seconds.map(of).collect::<Vec<_>>());
     assert_eq!((out.attempts.len(), out.sums.flood_seconds), (12, 4));
 }

@@ -142,6 +142,11 @@ impl Scans {
         if aim.is_proxy || is_to_nobody(&probe) {
             return;
         }
+        // A client whose own line is down finds nobody anywhere.
+        if touched == Touched::Unrouted && !self.is_scanner(aim.source) {
+            out.sums.contacts += 1;
+            return;
+        }
         if probe.is_answered() && !self.tracks.has(&aim.source) {
             self.lobby.enter(aim.source, &probe, &self.hasher);
             return;
@@ -150,6 +155,10 @@ impl Scans {
         if !self.judge(&probe, aim.source, out) && !probe.is_answered() {
             self.note_in_crowd(&probe, aim, out);
         }
+    }
+
+    fn is_scanner(&mut self, source: SourceKey) -> bool {
+        self.tracks.known(&source, |track| track.scanner.is_some()).unwrap_or(false)
     }
 
     /// Judges a source by one more first contact. Says whether that is settled.

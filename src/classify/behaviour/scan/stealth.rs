@@ -26,9 +26,15 @@ const URG: u8 = 0x20;
 
 /// A lone FIN or ACK may be the rest of a conversation that nobody remembers; these are nobody's rest.
 const fn is_telling(touched: Touched) -> bool {
-    let Touched::Stealth(flags) = touched else { return false };
-    let flags = flags & (FIN | SYN | PSH | ACK | URG);
+    let Some(flags) = form(touched) else { return false };
     flags == 0 || flags & (SYN | FIN) == SYN | FIN || flags == FIN | PSH | URG
+}
+
+/// The flags of a segment that acknowledges nothing and is no SYN alone.
+const fn form(touched: Touched) -> Option<u8> {
+    let Touched::Stealth(flags) = touched else { return None };
+    let flags = flags & (FIN | SYN | PSH | ACK | URG);
+    if flags & ACK == 0 || flags & SYN != 0 { Some(flags) } else { None }
 }
 
 fn judge(probes: &[Probe], newest: &Probe, settings: &Settings) -> Option<Finding> {
@@ -38,5 +44,11 @@ fn judge(probes: &[Probe], newest: &Probe, settings: &Settings) -> Option<Findin
     }
     let members = within(probes, newest.time, limits.window_secs);
     let telling = members.iter().filter(|probe| is_telling(probe.touched)).count();
-    if telling >= limits.targets_min as usize { finding(shape(members), members) } else { None }
+    let mut forms: Vec<u8> = members.iter().filter_map(|probe| form(probe.touched)).collect();
+    let targets = forms.len();
+    forms.sort_unstable();
+    forms.dedup();
+    // Whoever tries one form after the other tries what passes a filter.
+    let tried = if forms.len() > 1 { targets } else { telling };
+    if tried >= limits.targets_min as usize { finding(shape(members), members) } else { None }
 }

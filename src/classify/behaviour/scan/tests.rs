@@ -94,6 +94,33 @@ fn three_segments_that_no_host_sends_are_enough_and_stray_ones_are_not() {
 }
 
 #[test]
+fn whoever_tries_one_form_after_the_other_needs_no_more_of_them() {
+    let tried = |forms: &[u8]| -> usize {
+        let act = |(port, flags): (i64, &u8)| {
+            touched(CLIENT, &format!("203.0.113.1:{port}"), port, Touched::Stealth(*flags))
+        };
+        judge(&(1..).zip(forms).map(act).collect::<Vec<_>>()).attempts.len()
+    };
+    let (fin, null, xmas, ack) = (0x01, 0, 0x29, 0x10);
+    assert_eq!(tried(&[fin, null, xmas]), 3);
+    assert_eq!(tried(&[fin, fin, xmas]), 3);
+    assert_eq!((tried(&[null, xmas]), tried(&[fin, fin, fin]), tried(&[ack, ack, xmas])), (0, 0, 0));
+}
+
+#[test]
+fn a_sweep_may_be_of_two_or_three_ports() {
+    let sweep = |hosts: i64, ports: &[u16]| -> usize {
+        let act = |host: i64| {
+            let port = ports[host.unsigned_abs() as usize % ports.len()];
+            touched(CLIENT, &format!("203.0.{host}.7:{port}"), host, Touched::Silent)
+        };
+        judge(&(0..hosts).map(act).collect::<Vec<_>>()).attempts.len()
+    };
+    assert_eq!((sweep(9, &[80, 88, 8_080]), sweep(10, &[80, 88, 8_080])), (0, 10));
+    assert_eq!(sweep(12, &[80, 88, 8_080, 8_888]), 0, "no row and no column yet");
+}
+
+#[test]
 fn datagrams_to_closed_ports_are_a_scan_and_traceroute_is_none() {
     let acts = |first: i64| -> Vec<Contact> {
         (0..30).map(|n| udp(&format!("203.0.113.1:{}", first + n), n, Touched::Silent)).collect()
@@ -113,6 +140,22 @@ fn pings_to_hosts_that_answer_are_monitoring() {
     let dark: Vec<Contact> = (1..=20).map(|host| ping(host, Touched::Silent)).collect();
     assert!(judge(&dark[..19]).attempts.is_empty());
     assert_eq!(by_class(&judge(&dark)), BTreeMap::from([("scan.sweep", 20)]));
+}
+
+#[test]
+fn pings_to_a_whole_network_are_a_sweep_though_most_hosts_answer() {
+    let ping = |host: &u8| Contact {
+        transport: Transport::Icmp,
+        ..touched(
+            "198.51.100.1:0",
+            &format!("203.0.113.{host}:0"),
+            i64::from(*host) / 8,
+            if matches!(host, 0 | 255) { Touched::Silent } else { Touched::Answered },
+        )
+    };
+    let asked = |hosts: &[u8]| judge(&hosts.iter().map(ping).collect::<Vec<_>>()).attempts.len();
+    assert_eq!(asked(&[0, 10, 20, 30, 40, 255]), 6);
+    assert_eq!((asked(&[0, 10, 20, 30, 255]), asked(&[0, 10, 20, 30, 40, 50, 60])), (0, 0));
 }
 
 #[test]
@@ -137,10 +180,29 @@ fn honest_clients_are_no_scanners() {
             touched(CLIENT, &format!("203.0.113.{}:25", n % 40), n * 30, what)
         })
         .collect();
-    for (name, acts) in [("down", down), ("resolver", resolver), ("peers", peers), ("mail", mail)] {
+    // A program that measures the line asks a list of servers, of which a third is there.
+    let measured: Vec<Contact> = (0..40)
+        .map(|n| {
+            let what = if n < 9 || n % 5 == 0 { Touched::Answered } else { Touched::Silent };
+            udp(&format!("203.0.{n}.66:6000"), n, what)
+        })
+        .collect();
+    for (name, acts) in
+        [("down", down), ("resolver", resolver), ("peers", peers), ("mail", mail), ("measured", measured)]
+    {
         let out = judge(&acts);
         assert!(out.attempts.is_empty(), "{name}: {:?}", out.attempts.first());
     }
+}
+
+#[test]
+fn a_client_without_a_way_out_is_no_scanner_and_a_scanner_is_one_there_as_well() {
+    let unrouted = |n: i64| touched(CLIENT, &format!("203.0.{n}.7:80"), n, Touched::Unrouted);
+    let out = judge(&(0..40).map(unrouted).collect::<Vec<_>>());
+    assert_eq!((out.attempts.len(), out.sums.contacts), (0, 40));
+    let mut acts: Vec<Contact> = (1..=10).map(|port| refused(&format!("203.0.113.1:{port}"), port)).collect();
+    acts.extend((20..25).map(unrouted));
+    assert_eq!(judge(&acts).attempts.len(), 15);
 }
 
 #[test]

@@ -17,13 +17,20 @@ pub const ROW: ScanRow = ScanRow {
     judge,
 };
 
+/// One in so many that answers is too many for a scan: services over UDP answer whoever speaks their protocol, and one that asks its
+/// list of servers finds a third of them.
+const ANSWERED_PART: usize = 5;
+
 fn judge(probes: &[Probe], newest: &Probe, settings: &Settings) -> Option<Finding> {
     let limits = &settings.udp;
     let members = within(probes, newest.time, limits.window_secs);
     let udp = only(members, Transport::Udp);
     let ports = failures(udp.clone().filter(|probe| probe.server == newest.server));
     let hosts = failures(udp.clone().filter(|probe| probe.port == newest.port));
+    let all = udp.clone().count();
+    let answered = all - failures(udp.clone());
     let is_scan = limits.enabled
+        && answered * ANSWERED_PART <= all
         && ports.max(hosts) >= limits.targets_min as usize
         && walk(udp) >= settings.net_failures_min.cast_signed()
         && is_concentrated(members);

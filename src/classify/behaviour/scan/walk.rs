@@ -26,6 +26,7 @@ pub fn walk<'p>(probes: impl Iterator<Item = &'p Probe>) -> i32 {
     probes.fold(0, |level, probe| {
         let step = match probe.touched {
             Touched::Answered => -1,
+            Touched::Unrouted => 0,
             Touched::Refused | Touched::Silent | Touched::Unreachable => 1,
             Touched::Stealth(_) => 2,
         };
