@@ -171,7 +171,7 @@ fn a_terminal_shows_the_daemon_filters_pauses_and_outlives_it() {
         tmux.await_screen("the trouble", |screen| screen.contains("no daemon answers, asking again"));
     assert!(screen.contains("web.sqli"), "what was known stays:\n{screen}");
     let _daemon = Answering::on(&socket, "2012-06-30T13:00:00Z");
-    tmux.await_screen("the new daemon", |screen| screen.contains("since 2012-06-30T13:00:00Z"));
+    tmux.await_screen("the new daemon", |screen| screen.contains("since 2012-06-30 13:00:00 UTC"));
 
     tmux.run(&["resize-window", "-t", "top", "-x", "40", "-y", "12"]);
     let screen = tmux.await_screen("the small window", |screen| {

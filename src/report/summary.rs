@@ -8,17 +8,19 @@ use crate::report::distinct::{Dimension, has_unnamed, told};
 use crate::report::dominance::Dominance;
 use crate::report::provenance::{Database, Provenance};
 use crate::report::regimes::{Regime, Way};
+use crate::report::rhythm::Rhythm;
 use crate::report::shape::{
     Counts, Coverage, DEFINITION, Detectors, Headline, OriginRow, PeriodPart, Report, SCHEMA_VERSION,
     SecondOpinion, Step, TopCountry, Totals,
 };
 use crate::report::span::{Days, Span};
+use crate::report::spread::Shares;
 use crate::report::store::{Store, is_loss};
 use crate::report::tables::Tables;
 use crate::report::zone::Zone;
 use crate::report::{
-    ReportError, campaigns, dominance, doubtful, incidents, networks, query, reading, regimes, rollup,
-    sentence, spread, trend,
+    ReportError, campaigns, dominance, doubtful, incidents, networks, query, reading, regimes, rhythm,
+    rollup, sentence, spread, trend,
 };
 
 /// The loss of event lines: attempts that no line represents.
@@ -60,7 +62,17 @@ pub fn build(
     let mut readings = reading::take(&mut counters);
     readings.retain(|row| site.is_none_or(|site| site == row.site));
     let mut tables = Tables::default();
-    query::each_row(store, span, site, |row| tables.add(row, span))?;
+    let mut rhythm =
+        (kept == PeriodKind::Hour && span.to.0 - span.from.0 >= rhythm::HOURS_MIN).then(Rhythm::default);
+    query::each_row(store, span, site, |row| {
+        tables.add(row, span);
+        if let Some(rhythm) = &mut rhythm {
+            rhythm.add(row.hour, row.counts.headline_attempts);
+        }
+    })?;
+    if let Some(rhythm) = &mut rhythm {
+        watch.iter().for_each(|(hour, micros)| rhythm.add_observed(*hour, *micros));
+    }
     let observed = watch.values().sum::<i64>() / MICROS_PER_SEC;
     let seconds = (span.to.0 - span.from.0) * 3_600;
     let declared = provenance.home_declared;
@@ -85,6 +97,7 @@ pub fn build(
         units: tables.units.parts(),
         readings,
         series: series(asked, &tables.steps, &watch, &regimes)?,
+        rhythm,
         trend: trend::read(asked, declared)?,
         incidents: incidents::read(store, span, site)?,
         campaigns: campaigns::read(store, span, site)?,
@@ -189,12 +202,13 @@ fn spread_out(
     let country = headline.top_country.as_ref().map(|top| top.code.clone());
     headline.dominance =
         dominance::read(store, span, site, (headline.attempts, country.as_deref(), declared))?;
+    let shares = Shares::read(store, span, site, declared)?;
     if let (Some(top), Some(country)) = (&mut headline.top_country, &country) {
-        top.interval = spread::share_interval(store, span, site, (country, declared))?;
+        top.interval = shares.interval(country);
         headline.agreement = dominance::agreement(store, span, site, (country, declared))?;
     }
     for row in report.origins.iter_mut().filter(|row| row.share.is_some()).take(INTERVALS_MAX) {
-        row.interval = spread::share_interval(store, span, site, (&row.code, declared))?;
+        row.interval = shares.interval(&row.code);
     }
     Ok(())
 }

@@ -54,6 +54,17 @@ impl Zone {
         }
     }
 
+    /// A moment to the second, in 19 columns: `2012-06-30 22:00:41`. The zone is told beside it.
+    pub fn second(&self, moment: &str) -> String {
+        let Ok(time) = moment.parse::<jiff::Timestamp>() else { return moment.to_owned() };
+        self.of(time).strftime("%Y-%m-%d %H:%M:%S").to_string()
+    }
+
+    /// A moment in the zone.
+    pub fn of(&self, time: jiff::Timestamp) -> jiff::ZonedDateTime {
+        time.to_zoned_datetime(self.0.clone().unwrap_or(TimeZone::UTC))
+    }
+
     /// The beginning of an hour (`2012-06-30T14`) as it is shown, in 16 columns; other periods, which are those of UTC, as they are.
     pub fn hour(&self, period: &str) -> String {
         match (&self.0, period.parse::<Period>()) {
@@ -72,6 +83,8 @@ mod tests {
     #[test]
     fn times_are_shown_in_the_zone_and_names_are_checked() {
         let utc = Zone::named("UTC").unwrap();
+        assert_eq!(utc.second("2012-06-30T14:05:09.789Z"), "2012-06-30 14:05:09");
+        assert_eq!(utc.second("no moment"), "no moment");
         assert_eq!(
             (utc.other_than_utc(), utc.moment("2012-06-30T14:00:00Z").as_str()),
             (None, "2012-06-30T14:00:00Z")

@@ -17,7 +17,7 @@ use crate::report::text::lines::{fit, safe, sparks, width};
 const HEAD_LINES: u16 = 4;
 /// Lines of losses and troubles.
 const FOOT_LINES: u16 = 2;
-/// Part of the middle that the tables take, the incidents have the rest.
+/// Part of the middle that the tables take at most; the incidents have the rest.
 const TABLES_PERCENT: u16 = 60;
 /// A screen with fewer lines shows no incidents.
 const LOW_LINES: u16 = 16;
@@ -31,35 +31,44 @@ const KEYS: &str = "q quit  p pause  o order  s site  c class  a all";
 
 /// Draws everything.
 pub fn draw(frame: &mut Frame, view: &View) {
+    let classes = view.lines(|row: &ActivityRow| &row.class);
+    let origins = named(view.lines(|row: &ActivityRow| &row.country), |line| {
+        format!("{} {}", line.name, countries::name(&line.name))
+    });
+    let side_by_side = frame.area().width >= TABLES_WIDTH;
     let is_low = frame.area().height < LOW_LINES;
+    let middle = frame.area().height.saturating_sub(HEAD_LINES + FOOT_LINES + 1);
+    let tables =
+        if is_low { middle } else { tables_height(middle, side_by_side, [classes.len(), origins.len()]) };
     let parts = Layout::vertical([
         Constraint::Length(HEAD_LINES),
-        if is_low { Constraint::Min(0) } else { Constraint::Percentage(TABLES_PERCENT) },
-        if is_low { Constraint::Length(0) } else { Constraint::Min(0) },
+        Constraint::Length(tables),
+        Constraint::Length(middle - tables),
         Constraint::Length(FOOT_LINES),
         Constraint::Length(1),
     ]);
     let [head, tables, incidents, foot, keys] = parts.areas(frame.area());
     draw_lines(frame, head, head_lines(view, head.width.into()));
     let halves = [Constraint::Percentage(50), Constraint::Percentage(50)];
-    let side_by_side = tables.width >= TABLES_WIDTH;
     let layout = if side_by_side { Layout::horizontal(halves) } else { Layout::vertical(halves) };
-    let [classes, origins] = layout.areas(tables);
-    let name = |line: &Line| format!("{} {}", line.name, countries::name(&line.name));
-    draw_table(
-        frame,
-        classes,
-        "class",
-        &named(view.lines(|row: &ActivityRow| &row.class), |line| line.name.clone()),
-    );
-    draw_table(frame, origins, "origin", &named(view.lines(|row: &ActivityRow| &row.country), name));
-    draw_lines(frame, incidents, incident_lines(view, incidents.width.into()));
+    let [left, right] = layout.areas(tables);
+    draw_table(frame, left, "class", &classes);
+    draw_table(frame, right, "origin", &origins);
+    draw_lines(frame, incidents, incident_lines(view, incidents.width.into(), incidents.height.into()));
     draw_lines(frame, foot, foot_lines(view, foot.width.into()));
     draw_lines(
         frame,
         keys,
         vec![(fit(KEYS, keys.width.into()), Style::new().add_modifier(Modifier::REVERSED))],
     );
+}
+
+/// Lines that the tables take: as many as they have, with their heads and a blank one below, but never the incidents' part.
+fn tables_height(middle: u16, side_by_side: bool, rows: [usize; 2]) -> u16 {
+    let longest = rows.into_iter().max().unwrap_or(0) + 1;
+    let wanted = if side_by_side { longest + 1 } else { 2 * longest };
+    let most = middle.saturating_mul(TABLES_PERCENT) / 100;
+    u16::try_from(wanted).unwrap_or(most).min(most)
 }
 
 fn named(mut lines: Vec<Line>, name: impl Fn(&Line) -> String) -> Vec<Line> {
@@ -115,12 +124,12 @@ fn state(view: &View, status: &Status) -> String {
     let interfaces: Vec<String> =
         status.interfaces.iter().map(|interface| format!("{} {}", interface.name, interface.link)).collect();
     format!(
-        "gatewatch {}   {}   {}   since {}{}",
+        "gatewatch {}   {}   {}   since {} {}",
         status.version,
         status.state,
         interfaces.join(", "),
-        view.zone.moment(&status.started),
-        if view.zone.other_than_utc().is_some() { "" } else { " UTC" }
+        view.zone.second(&status.started),
+        view.zone.other_than_utc().unwrap_or("UTC")
     )
 }
 
@@ -150,7 +159,7 @@ fn rate(rate: f64) -> String {
     if rate < 10_000.0 { format!("{rate:.1}") } else { format!("{rate:.0}") }
 }
 
-fn incident_lines(view: &View, columns: usize) -> Vec<(String, Style)> {
+fn incident_lines(view: &View, columns: usize, room: usize) -> Vec<(String, Style)> {
     let row = |source: &str, [country, class, site, attempts, last]: [&str; 5]| {
         let end = format!(" {attempts:>9} {last}");
         let start = format!("{} {country:<8}{class:<16}{site}", fit(&safe(source), 24));
@@ -158,11 +167,17 @@ fn incident_lines(view: &View, columns: usize) -> Vec<(String, Style)> {
     };
     let mut lines = vec![title(row("incidents under way", ["", "class", "site", "attempts", "last    "]))];
     lines.extend(view.incidents().map(|incident| {
-        let last = view.zone.moment(&incident.last);
+        let last = view.zone.second(&incident.last);
         let clock = last.get(11..19).unwrap_or(&last).to_owned();
         let attempts = grouped(incident.attempts);
         plain(row(&incident.source, [&incident.country, &incident.class, &incident.site, &attempts, &clock]))
     }));
+    // The head is one of the lines.
+    if lines.len() > room && room > 1 {
+        let more = lines.len() - (room - 1);
+        lines.truncate(room - 1);
+        lines.push(plain(fit(&format!("… and {more} more"), columns)));
+    }
     lines
 }
 
@@ -226,6 +241,19 @@ mod tests {
         }
         assert!(screen[23].starts_with("q quit"), "{text}");
         assert!(text.contains("1,234,567") && text.contains("DE Germany"), "{text}");
+    }
+
+    #[test]
+    fn few_rows_leave_their_room_to_the_incidents_and_what_is_left_out_is_said() {
+        let mut view = View::new(Zone::default());
+        let sources: Vec<String> = (0..30).map(|at| format!("site {at:02}")).collect();
+        let rows: Vec<_> = sources.iter().map(|site| (site.as_str(), "web.sqli", "US", 7)).collect();
+        view.take(Duration::ZERO, Ok(answer("2012-06-30T12:00:00.123456Z", &rows)));
+        let screen = screen(&view, 80, 24);
+        let text = screen.join("\n");
+        assert!(text.contains("since 2012-06-30 12:00:00 UTC"), "{text}");
+        assert_eq!(text.matches("192.0.2.7").count(), 12, "{text}");
+        assert!(screen[20].starts_with("… and 18 more"), "{text}");
     }
 
     #[test]
