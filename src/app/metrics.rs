@@ -21,6 +21,7 @@ pub fn exposition(status: &Status) -> String {
     for metric in METRICS {
         head(&mut text, metric.name, metric.help, metric.kind);
         for (labels, value) in (metric.read)(status) {
+            let labels: Vec<_> = metric.labels.iter().copied().zip(labels).collect();
             sample(&mut text, metric.name, &labels, value);
         }
     }
@@ -98,6 +99,19 @@ mod tests {
                 assert!(!name.contains(unit), "{name}: base units");
             }
             assert!(names.insert(name.clone()), "{name} twice");
+        }
+    }
+
+    #[test]
+    fn every_sample_has_a_value_for_each_of_its_labels() {
+        let row = ActivityRow { site: "a".into(), class: "b".into(), country: "c".into(), attempts: 1 };
+        let mut status = Status { interfaces: vec![Default::default()], ..Status::default() };
+        status.activity.rows.push(row);
+        status.vitals.threads.push(Default::default());
+        for metric in METRICS {
+            for (labels, _) in (metric.read)(&status) {
+                assert_eq!(labels.len(), metric.labels.len(), "{}", metric.name);
+            }
         }
     }
 

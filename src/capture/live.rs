@@ -228,7 +228,8 @@ impl Live {
         self.health.set(if self.gone { State::Gone } else { seen.state });
         self.health.heartbeat.beat();
         self.ticks = self.ticks.wrapping_add(1);
-        if self.ticks.is_multiple_of(DEVICE_TICKS) {
+        // While it is down or gone, what was known of it stays.
+        if self.ticks.is_multiple_of(DEVICE_TICKS) && !self.gone && seen.state.is_observing() {
             self.health.set_device(self.files.device());
         }
         if let Some((from, to)) = seen.observed {

@@ -70,19 +70,19 @@ impl Watched {
 
     /// Logs what has changed since the last look.
     fn log_changes(&mut self, capture: &Capture) {
-        let (now, before) = ((self.health.state(), self.health.device()), self.logged);
-        if now == before {
-            return;
-        }
-        self.logged = now;
-        let (iface, Device { mtu, speed_mbits }) = (&self.name, now.1);
-        if now.1 != before.1 && now.0 != LinkState::Gone {
+        let (state, device) = (self.health.state(), self.health.device());
+        let before = std::mem::replace(&mut self.logged, (state, device));
+        let iface = &self.name;
+        if device != before.1 {
+            let Device { mtu, speed_mbits } = device;
             tracing::info!(iface, mtu, speed_mbits, "the interface has another MTU or speed");
         }
-        if let Some(trouble) = self.trouble(capture) {
-            tracing::warn!("{trouble}");
-        } else if now.0 != before.0 {
-            tracing::info!(iface, "the interface is watched again");
+        let has_changed = state != before.0;
+        let is_other_cut = state == LinkState::Watching && device.mtu != before.1.mtu;
+        match self.trouble(capture) {
+            Some(trouble) if has_changed || is_other_cut => tracing::warn!("{trouble}"),
+            None if has_changed => tracing::info!(iface, "the interface is watched again"),
+            _ => {}
         }
     }
 }
