@@ -49,6 +49,8 @@ pub struct Pipeline {
     /// The other end of the channel, to see how much is in it.
     waiting: Receiver<Parcel>,
     resident: Resident,
+    /// Addresses of the interfaces at the start: one that is gone at a reload still has its sites.
+    own: Vec<IpNet>,
     stages: Mutex<Option<Stages>>,
     shared: Arc<Shared>,
     detectors: Arc<DetectorCell>,
@@ -93,7 +95,8 @@ impl Pipeline {
         for told in repaired {
             tracing::warn!("{told}");
         }
-        let mut classifier = Classifier::new(settings, geo, own_sites(&names, settings), opened.len(), false);
+        let own = own_addresses(&names);
+        let mut classifier = Classifier::new(settings, geo, own_sites(&own, settings), opened.len(), false);
         go_on(&writer, &mut classifier, &mut herald).map_err(|error| prepare::unwritable(&error))?;
         let (sender, records) = channel(CHANNEL_RECORDS);
         let waiting = records.clone();
@@ -126,6 +129,7 @@ impl Pipeline {
             memory_limit: settings.memory.limit.0,
             waiting,
             resident,
+            own,
             stages: Mutex::new(Some(stages)),
             shared,
             detectors,
@@ -204,10 +208,15 @@ fn interface_names(settings: &Settings) -> Result<Vec<String>, Fatal> {
     Ok(names)
 }
 
+/// The interfaces' own addresses.
+fn own_addresses(names: &[String]) -> Vec<IpNet> {
+    names.iter().flat_map(|name| interfaces::addresses(name)).map(IpNet::from).collect()
+}
+
 /// Where no site is named: the interfaces' own addresses and the home networks.
-fn own_sites(names: &[String], settings: &Settings) -> Fallback {
-    let own = names.iter().flat_map(|name| interfaces::addresses(name)).map(IpNet::from);
-    Fallback::Own(own.chain(settings.origin.home_networks.iter().map(|network| network.0)).collect())
+fn own_sites(own: &[IpNet], settings: &Settings) -> Fallback {
+    let home = settings.origin.home_networks.iter().map(|network| network.0);
+    Fallback::Own(own.iter().copied().chain(home).collect())
 }
 
 fn refusal(error: &CaptureError) -> Fatal {

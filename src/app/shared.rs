@@ -117,15 +117,17 @@ impl Shared {
         status.activity = told.activity.told();
         status.counters = told.counters.iter().map(|(row, value)| (row.name.to_owned(), value)).collect();
         status.attempts = told.attempts;
-        status.written = told.written.map(|watermark| watermark.to_string());
+        // What is written before the first frame or tick reaches nowhere yet.
+        let written = told.written.filter(|watermark| *watermark > Timestamp::default());
+        status.written = written.map(|watermark| watermark.to_string());
         status.troubles.extend(told.troubles.iter().flatten().cloned());
         let lag =
             |watermark: Timestamp| (now.micros_since(watermark) as f64 / MICROS_PER_SEC as f64).max(0.0);
         status.vitals = Vitals {
-            reached_secs: told.written.map(secs),
+            reached_secs: written.map(secs),
             written_secs: told.last_write.map(|(at, _)| secs(at)),
             write_took_secs: told.last_write.map_or(0.0, |(_, took)| took.as_secs_f64()),
-            lag_secs: told.written.map(lag),
+            lag_secs: written.map(lag),
             incidents_open: told.activity.under_way(),
             shed: told.activity.shed(),
             ..Vitals::default()
@@ -187,6 +189,20 @@ mod tests {
         shared.beats.passed(7);
         shared.beats.report.beat();
         assert_eq!(shared.beats.counted(), [0, 1, 0, 1], "one interface does not speak for the other");
+    }
+
+    #[test]
+    fn tallies_lag_behind_the_clock_once_they_reach_somewhere() {
+        let (shared, mut status) = (Shared::default(), Status::default());
+        let at = |secs| Timestamp::from_parts(secs, 0);
+        shared.wrote(Timestamp::default(), at(100), Duration::ZERO);
+        shared.fill(&mut status, at(100));
+        assert_eq!((&status.written, status.vitals.lag_secs), (&None, None));
+        shared.wrote(at(98), at(100), Duration::from_millis(250));
+        shared.fill(&mut status, at(103));
+        let vitals = &status.vitals;
+        assert_eq!((vitals.reached_secs, vitals.lag_secs), (Some(98.0), Some(5.0)));
+        assert_eq!((vitals.written_secs, vitals.write_took_secs), (Some(100.0), 0.25));
     }
 
     #[test]

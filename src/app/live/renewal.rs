@@ -75,8 +75,7 @@ impl Pipeline {
     fn take(&self, used: Used, geo: Geo) -> Result<(), String> {
         let (taken, answer) = bounded(1);
         let (settings, provenance) = (Arc::clone(&used.settings), used.provenance.clone());
-        let names: Vec<String> = lock(&self.watched).iter().map(|watched| watched.name.clone()).collect();
-        let fallback = own_sites(&names, &settings);
+        let fallback = own_sites(&self.own, &settings);
         let order = Order::Reload(Box::new(Reload { settings, geo, fallback, provenance, taken }));
         if !self.order(order) || answer.recv_timeout(RELOAD_MAX).is_err() {
             return Err("the classifier is too busy to take new settings; try again".into());
