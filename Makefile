@@ -125,6 +125,10 @@ test-packages: packages
 	$$analysts/python -c 'import duckdb, jsonschema' 2>/dev/null \
 	    || { python3 -m venv --clear target/analysts && $$analysts/python -m pip -q install duckdb==2.0.1 jsonschema==4.26.0; } \
 	    || echo "gatewatch: duckdb and jsonschema could not be installed" >&2
+	# And a reader of metrics for tests/system_observe.rs (Apache-2.0).
+	$$analysts/python -c 'import prometheus_client' 2>/dev/null \
+	    || $$analysts/python -m pip -q install prometheus_client==0.26.0 \
+	    || echo "gatewatch: prometheus_client could not be installed" >&2
 
 # `gatewatch --version` tells the commit.
 COMMIT = $(shell git describe --always --dirty --abbrev=12 --exclude '*' 2>/dev/null)
@@ -235,7 +239,10 @@ install: ## binary, units, user, folders, settings, documents, man pages and com
 	put -m 644 systemd/gatewatch.service $(DESTDIR)$(PREFIX)/lib/systemd/system/gatewatch.service
 	put -m 644 systemd/gatewatch@.service $(DESTDIR)$(PREFIX)/lib/systemd/system/gatewatch@.service
 	put -m 644 -t $(DESTDIR)$(PREFIX)/share/doc/gatewatch README.md SECURITY.md docs/*.md config/geo/LICENSE.DB-IP
-	put -m 644 -t $(DESTDIR)$(PREFIX)/share/doc/gatewatch/examples config/examples/*.toml
+	put -m 644 -t $(DESTDIR)$(PREFIX)/share/doc/gatewatch/examples config/examples/*.toml systemd/metrics-tcp.conf
+	for part in filter.d jail.d; do
+	    put -m 644 -t $(DESTDIR)$(PREFIX)/share/doc/gatewatch/examples/$$part config/examples/fail2ban/$$part/gatewatch.conf
+	done
 	put -m 644 systemd/gatewatch.sysusers $(DESTDIR)$(PREFIX)/lib/sysusers.d/gatewatch.conf
 	put -m 644 systemd/gatewatch.tmpfiles $(DESTDIR)$(PREFIX)/lib/tmpfiles.d/gatewatch.conf
 	put -m 644 -t $(DESTDIR)$(PREFIX)/share/man/man5 "$$made"/man/*.5

@@ -44,6 +44,10 @@ pub struct ConfigArg {
     /// beside the file are read after it.
     #[arg(short, long, value_name = "FILE")]
     pub config: Option<PathBuf>,
+    /// A setting, before every file: a dotted key and a value of TOML, such as capture.snaplen=1600; may be given several
+    /// times.
+    #[arg(long, value_name = "KEY=VALUE")]
+    pub set: Vec<String>,
 }
 
 /// The commands.
@@ -74,11 +78,7 @@ pub enum Command {
         captures: Vec<PathBuf>,
     },
     /// Check settings, rules and databases, and print the settings in effect with where each comes from.
-    Check {
-        /// Where the settings are.
-        #[command(flatten)]
-        config: ConfigArg,
-    },
+    Check(CheckArgs),
     /// Print a report from the store, or from folders of reports.
     Report(ReportArgs),
     /// Count the sources of a period anew by another country database, and print what the database alone moves.
@@ -157,6 +157,20 @@ pub enum Command {
         #[arg(value_name = "DIR")]
         folder: PathBuf,
     },
+}
+
+/// What to check.
+#[derive(Args, Debug)]
+pub struct CheckArgs {
+    /// Where the settings are.
+    #[command(flatten)]
+    pub config: ConfigArg,
+    /// Interface to listen on, as for run.
+    #[arg(short, long, value_name = "IFACE")]
+    pub interface: Vec<String>,
+    /// Home countries, as for replay.
+    #[arg(long, value_name = "CC,...", value_delimiter = ',')]
+    pub home: Vec<String>,
 }
 
 /// What to report on.

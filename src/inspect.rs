@@ -279,6 +279,9 @@ impl Sink for Inspector {
         self.frames_untold += 1;
         self.counters.count(Counter::FramesReceived);
         self.counters.add(Counter::BytesReceived, u64::from(frame.length));
+        if (frame.bytes.len() as u64) < u64::from(frame.length) {
+            self.counters.count(Counter::FramesShortened);
+        }
         let mut decoded = decode::decode(frame);
         self.counters.count(decoded.outcome);
         self.path.meter(now, &decoded.payload, frame.length);

@@ -199,6 +199,73 @@ fn check_prints_what_is_in_effect_and_refuses_what_is_not_usable() {
 }
 
 #[test]
+fn check_tells_where_every_value_comes_from() {
+    let desk = desk();
+    let file = desk.write(
+        "sources/gatewatch.toml",
+        b"[capture]\nsnaplen = 1600\nfilter = \"tcp\"\n[[site]]\nname = \"a\"\n",
+    );
+    let drop_in = desk.write("sources/conf.d/10.toml", b"[[site]]\nname = \"b\"\nports = [80]\n");
+    let (file, drop_in) = (file.display().to_string(), drop_in.display().to_string());
+    let set = [
+        "--set",
+        "capture.snaplen=1700",
+        "--set",
+        "scan.slow.enabled = false",
+        "-i",
+        "wan0",
+        "--home",
+        "CN,DE",
+    ];
+    let ended = gatewatch(&[&["check", "-c", &file], &set[..]].concat(), b"").good();
+    for line in [
+        "snaplen = 1700  # command line (--set)".to_owned(),
+        format!("filter = \"tcp\"  # {file}"),
+        "interfaces = [\"wan0\"]  # command line (-i)".to_owned(),
+        "home = [\"CN\", \"DE\"]  # command line (--home)".to_owned(),
+        "promiscuous = false  # default".to_owned(),
+        "enabled = false  # command line (--set)".to_owned(),
+        format!("name = \"a\"  # {file}"),
+        format!("name = \"b\"  # {drop_in}"),
+        format!("ports = [80]  # {drop_in}"),
+        "hosts = []  # default".to_owned(),
+    ] {
+        assert!(ended.stdout.lines().any(|printed| printed == line), "{line} in {}", ended.stdout);
+    }
+    let values = ended.stdout.lines().filter(|line| line.contains(" = ") && !line.starts_with('#'));
+    for line in values {
+        assert!(line.contains("  # "), "no source: {line}");
+    }
+}
+
+#[test]
+fn set_is_taken_wherever_settings_are_and_refused_with_a_reason() {
+    let desk = desk();
+    let settings = desk.settings().display().to_string();
+    for (set, code, told) in [
+        ("capture.snaplen", 64, "KEY=VALUE"),
+        ("report.sensor=north", 64, "wants quotes"),
+        ("capture.snaplenn=1", 78, "capture.snaplenn: unknown field `snaplenn`"),
+        ("capture.snaplen=7", 78, "command line (--set): capture.snaplen: 7: 96 to 262144"),
+        ("metrics.listen=\"0.0.0.0:9617\"", 78, "loopback"),
+    ] {
+        for command in ["check", "status", "run"] {
+            let ended = gatewatch(&[command, "-c", &settings, "--set", set], b"");
+            assert_eq!(ended.code, Some(code), "{command} {set}: {ended:?}");
+            assert!(ended.complaint().contains(told), "{command} {set}: {}", ended.stderr);
+        }
+    }
+    // A replay counts by it.
+    let month = desk.path("month.pcap").display().to_string();
+    let out = desk.path("set-out").display().to_string();
+    let set = ["--set", "report.formats=[\"json\"]", "--set", "origin.home=[\"DE\"]"];
+    gatewatch(&[&["replay", "-c", &settings, "-o", &out, &month], &set[..]].concat(), b"").good();
+    let report = desk.report("set-out", "2026-10");
+    assert_eq!(report["headline"]["overseas_attempts"], 9, "Germany is home");
+    assert!(!desk.path("set-out/report-2026-10.txt").exists(), "json alone");
+}
+
+#[test]
 fn lookup_tells_the_origin_of_each_address() {
     let ended = gatewatch(&["lookup", "8.8.8.8", "192.168.1.1", "2001:200::1"], b"").good();
     let lines: Vec<&str> = ended.stdout.lines().collect();

@@ -223,6 +223,60 @@ fn counts_survive_reload_hang_kill_and_reboot() {
     assert_eq!(container.told(&["systemctl", "--failed", "--no-legend"]), "");
 }
 
+/// Kind of the message of an incident's start, as `docs/operating.md` has it.
+const STARTED: &str = "MESSAGE_ID=06322dfe035f43ee99b8543b86b67787";
+/// Opens the port of the metrics, as `docs/metrics.md` says.
+const DROP_IN: &str = include_str!("../systemd/metrics-tcp.conf");
+
+#[test]
+fn incidents_are_told_to_the_journal_and_metrics_over_tcp_where_a_drop_in_opens_it() {
+    let Some((container, mut bed)) = machine() else { return };
+    bed.ask(GERMANY, &attacks(0, 4));
+    let journal = |format: &str| {
+        container.exec(&["journalctl", "-u", "gatewatch", STARTED, "-o", format, "--no-pager"]).stdout
+    };
+    container.await_that("a start in the journal", || !journal("cat").is_empty());
+    let told: Value = serde_json::from_str(journal("json").lines().next().unwrap()).unwrap();
+    for (field, wanted) in [
+        ("GATEWATCH_SOURCE", GERMANY),
+        ("GATEWATCH_CLASS", "web.sqli"),
+        ("GATEWATCH_SITE", "www.town.example"),
+        ("GATEWATCH_COUNTRY", "DE"),
+        ("GATEWATCH_GRADE", "E2"),
+        ("PRIORITY", "5"),
+        ("SYSLOG_IDENTIFIER", "gatewatch"),
+        ("_SYSTEMD_UNIT", "gatewatch.service"),
+    ] {
+        assert_eq!(told[field], wanted, "{field} of {told}");
+    }
+    assert!(told["GATEWATCH_ATTEMPTS"].as_str().unwrap().parse::<u64>().unwrap() >= 1, "{told}");
+    assert!(told["MESSAGE"].as_str().unwrap().starts_with("incident started: source=93.193.4.5 "), "{told}");
+    assert_eq!(journal("cat").lines().count(), 1, "once, and no line beside it");
+
+    // The unit closes TCP; what asks for it is told so, and captures all the same.
+    let curl = ["curl", "-s", "--max-time", "10", "http://127.0.0.1:9617/metrics"];
+    container.write("/etc/gatewatch/conf.d/60-metrics.toml", "[metrics]\nlisten = \"127.0.0.1:9617\"\n");
+    container.told(&["systemctl", "restart", "gatewatch"]);
+    container.await_that("the hint", || container.journal().contains("drop-in metrics-tcp.conf"));
+    assert_ne!(container.exec(&curl).code, Some(0));
+    container.write("/etc/systemd/system/gatewatch.service.d/metrics-tcp.conf", DROP_IN);
+    container.told(&["systemctl", "daemon-reload"]);
+    container.told(&["systemctl", "restart", "gatewatch"]);
+    assert!(container.told(&curl).contains("\ngatewatch_up 1\n"));
+    let status = container.told(&["gatewatch", "status"]);
+    assert!(
+        status.starts_with("capturing") && status.contains("confinement system_calls: seccomp"),
+        "{status}"
+    );
+    // Its own loopback, and the socket beside that of the status; nobody else.
+    let unix = ["curl", "-s", "--unix-socket", "/run/gatewatch/metrics.sock", "http://localhost/metrics"];
+    assert!(container.told(&unix).contains("\ngatewatch_up 1\n"));
+    bed.own("198.51.100.9");
+    let mut outside = bed.command("client", "curl");
+    outside.args(["-s", "--max-time", "10", "http://198.51.100.1:9617/metrics"]);
+    assert_ne!(run(outside, b"", PATIENCE).code, Some(0));
+}
+
 #[test]
 fn a_lost_interface_is_waited_for_and_bad_settings_are_not_retried() {
     let Some((container, mut bed)) = machine() else { return };

@@ -1,6 +1,6 @@
 //! What was counted since the start, as the status socket tells it: rows of site, class and country, and the incidents under way.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 
 use serde::{Deserialize, Serialize};
 
@@ -71,6 +71,17 @@ pub struct Tracker {
     others: u64,
     incidents: HashMap<(SourceKey, Class, String), Seen>,
     now: Timestamp,
+    shed: Shed,
+}
+
+/// What was shed behind the packet path: of each kind the name in metrics, and how many.
+#[derive(Debug, Default)]
+struct Shed {
+    events: u64,
+    identities: u64,
+    sources: u64,
+    targets: u64,
+    windows: u64,
 }
 
 #[derive(Debug)]
@@ -85,6 +96,7 @@ impl Tracker {
     /// Adds what was counted since the snapshot before.
     pub fn take(&mut self, snapshot: &Snapshot) {
         self.now = self.now.max(snapshot.watermark);
+        self.shed.take(snapshot);
         for (key, sums) in &snapshot.rows {
             let row = (name(&key.site), key.class, key.place);
             if self.rows.len() < ROWS_MAX || self.rows.contains_key(&row) {
@@ -123,6 +135,25 @@ impl Tracker {
         self.incidents.retain(|_, seen| seen.last > middle);
     }
 
+    /// Incidents under way.
+    pub fn under_way(&self) -> u64 {
+        self.incidents.values().filter(|seen| self.now.micros_since(seen.last) <= GAP_MICROS).count() as u64
+    }
+
+    /// What was shed since the start, by what it is.
+    pub fn shed(&self) -> BTreeMap<String, u64> {
+        let Shed { events, identities, sources, targets, windows } = self.shed;
+        [
+            ("event_lines", events),
+            ("identities", identities),
+            ("source_rows", sources),
+            ("probed_targets", targets),
+            ("windows", windows),
+        ]
+        .map(|(name, count)| (name.to_owned(), count))
+        .into()
+    }
+
     /// What is told.
     pub fn told(&self) -> Activity {
         let mut rows: Vec<ActivityRow> = self
@@ -158,6 +189,18 @@ impl Tracker {
             last: seen.last.to_string(),
         };
         Activity { rows, incidents: incidents.into_iter().take(INCIDENTS_TOLD).map(told).collect() }
+    }
+}
+
+impl Shed {
+    fn take(&mut self, snapshot: &Snapshot) {
+        self.events += snapshot.events_shed;
+        self.identities += snapshot.ids_shed;
+        self.sources += snapshot.sources_spilled;
+        for unjudged in snapshot.unjudged.values() {
+            self.targets += unjudged.targets_shed;
+            self.windows += unjudged.windows_forgotten;
+        }
     }
 }
 
@@ -250,7 +293,7 @@ mod tests {
 
     #[test]
     fn an_older_status_without_activity_is_read() {
-        let status: crate::app::pipeline::Status = serde_json::from_str(
+        let status: crate::app::state::Status = serde_json::from_str(
             r#"{"state":"capturing","version":"0.1.0","started":"","interfaces":[],"counters":{},"attempts":1,"written":null,
                 "troubles":[],"databases":[],"detector_set":""}"#,
         )

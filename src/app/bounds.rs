@@ -21,7 +21,9 @@ pub fn of_capture(settings: &Settings, file: Option<&Path>) -> Bounds {
     let mut bounds = common(Task::Capture, settings, file);
     bounds.readable.extend(INTERFACE_FILES.map(PathBuf::from));
     bounds.writable.extend([settings.report.directory.clone(), settings.state.directory.clone()]);
-    bounds.writable.extend(settings.state.socket.parent().map(folder_of));
+    let sockets = [settings.state.socket.clone(), settings.metrics.socket(&settings.state)];
+    bounds.writable.extend(sockets.iter().filter_map(|socket| socket.parent()).map(folder_of));
+    bounds.writable.dedup();
     made(bounds)
 }
 

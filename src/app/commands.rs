@@ -8,13 +8,13 @@ use std::process::ExitCode;
 
 use clap::CommandFactory;
 
+use crate::app::loading::{self, load};
 use crate::app::progress::Progress;
 use crate::app::{compare, geo_build, manual, prepare, terminal};
 use crate::classify::behaviour::{act, list};
 use crate::classify::sector::Home;
-use crate::cli::{Cli, ReportArgs};
-use crate::config::load::{self, Complaint, Loaded};
-use crate::config::{Settings, print};
+use crate::cli::{CheckArgs, Cli, ConfigArg, ReportArgs};
+use crate::config::print;
 use crate::exit::Fatal;
 use crate::model::grade::Grade;
 use crate::model::origin::Infrastructure;
@@ -29,22 +29,6 @@ use crate::report::summary;
 use crate::report::zone::Zone;
 use crate::report::{ReportError, files, format, merge, public, sentence, verify};
 
-/// Loads settings, lets the command line change them, and checks them. Every complaint is told.
-pub fn load(file: Option<&Path>, change: impl FnOnce(&mut Settings)) -> Result<Loaded, Fatal> {
-    let mut loaded = load::load(file).map_err(|complaints| unusable(&complaints))?;
-    change(&mut loaded.settings);
-    let loaded = load::finish(loaded.settings, loaded.sources).map_err(|complaints| unusable(&complaints))?;
-    for warning in &loaded.warnings {
-        tracing::warn!("{warning}");
-    }
-    Ok(loaded)
-}
-
-fn unusable(complaints: &[Complaint]) -> Fatal {
-    let lines: Vec<String> = complaints.iter().map(ToString::to_string).collect();
-    Fatal::Configuration(lines.join("\ngatewatch: "))
-}
-
 /// Writes to standard output; a reader that went away is no error.
 pub fn say(text: &str) -> Result<(), Fatal> {
     match std::io::stdout().lock().write_all(text.as_bytes()) {
@@ -56,8 +40,9 @@ pub fn say(text: &str) -> Result<(), Fatal> {
 }
 
 /// `gatewatch check`
-pub fn check(file: Option<&Path>) -> Result<ExitCode, Fatal> {
-    let loaded = load(file, |_| {})?;
+pub fn check(args: &CheckArgs) -> Result<ExitCode, Fatal> {
+    let given = loading::interfaces(&args.interface).into_iter().chain(loading::home(&args.home));
+    let loaded = loading::load_with(&args.config, given.collect(), |_, _| {})?;
     let detector = prepare::detector(&loaded.settings)?;
     let geo = prepare::geo(&loaded.settings)?;
     let mut text = print::effective(&loaded.settings, &loaded.sources);
@@ -79,8 +64,8 @@ pub fn check(file: Option<&Path>) -> Result<ExitCode, Fatal> {
 }
 
 /// `gatewatch rules list`
-pub fn rules(file: Option<&Path>) -> Result<ExitCode, Fatal> {
-    let loaded = load(file, |_| {})?;
+pub fn rules(config: &ConfigArg) -> Result<ExitCode, Fatal> {
+    let loaded = load(config)?;
     let detector = prepare::detector(&loaded.settings)?;
     let mut text = String::new();
     for rule in detector.rules() {
@@ -113,8 +98,8 @@ pub fn rules(file: Option<&Path>) -> Result<ExitCode, Fatal> {
 }
 
 /// `gatewatch lookup`
-pub fn lookup(file: Option<&Path>, addresses: &[IpAddr]) -> Result<ExitCode, Fatal> {
-    let loaded = load(file, |_| {})?;
+pub fn lookup(config: &ConfigArg, addresses: &[IpAddr]) -> Result<ExitCode, Fatal> {
+    let loaded = load(config)?;
     let mut geo = prepare::geo(&loaded.settings)?;
     let home = Home::new(&loaded.settings.origin);
     let mut text = String::new();
@@ -200,7 +185,7 @@ fn report_of_several(folders: &[PathBuf], args: &ReportArgs, span: &Span) -> Res
 fn folder(args: &ReportArgs) -> Result<PathBuf, Fatal> {
     match &args.from_dir[..] {
         [folder] => Ok(folder.clone()),
-        [] => Ok(load(args.config.config.as_deref(), |_| {})?.settings.state.directory),
+        [] => Ok(load(&args.config)?.settings.state.directory),
         _ => Err(Fatal::Usage("--compare: one --from-dir at most; compare each sensor by itself".into())),
     }
 }
@@ -210,10 +195,10 @@ fn zone(args: &ReportArgs) -> Result<Zone, Fatal> {
     if let Some(name) = &args.time_zone {
         return Zone::named(name).map_err(|error| Fatal::Usage(format!("--time-zone: {error}")));
     }
-    if !args.from_dir.is_empty() && args.config.config.is_none() {
+    if !args.from_dir.is_empty() && args.config.config.is_none() && args.config.set.is_empty() {
         return Ok(Zone::default());
     }
-    Ok(Zone::of_setting(&load(args.config.config.as_deref(), |_| {})?.settings.report.time_zone))
+    Ok(Zone::of_setting(&load(&args.config)?.settings.report.time_zone))
 }
 
 /// Writes a report in the form that was asked for.

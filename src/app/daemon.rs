@@ -1,5 +1,6 @@
 //! `gatewatch run`: the control plane around the live pipeline. Signals, watchdog, status; never a packet.
 
+use std::ffi::OsStr;
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
@@ -11,10 +12,12 @@ use tokio::signal::unix::{SignalKind, signal};
 use tokio::time::{MissedTickBehavior, interval};
 
 use crate::app::live::Pipeline;
+use crate::app::metrics::serve::Doors;
 use crate::app::watch::{Watch, watch};
-use crate::app::{bounds, commands, status};
-use crate::config::Settings;
-use crate::config::load::Loaded;
+use crate::app::{bounds, loading, logging, status};
+use crate::cli::ConfigArg;
+use crate::config::load::{Loaded, Source, Sources};
+use crate::config::{Settings, restart};
 use crate::exit::Fatal;
 
 /// How often the pipeline is looked at.
@@ -23,46 +26,41 @@ const LOOK_EVERY: Duration = Duration::from_millis(500);
 const DRAIN_MAX: Duration = Duration::from_secs(10);
 
 /// Runs until a signal, or until an interface is lost.
-pub fn run(file: Option<&Path>, interface: &[String]) -> Result<ExitCode, Fatal> {
-    let loaded = load(file, interface)?;
+pub fn run(config: ConfigArg, interface: Vec<String>) -> Result<ExitCode, Fatal> {
+    let daemon = Daemon { config, interface };
+    let loaded = daemon.load()?;
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()
         .map_err(|error| Fatal::Os(format!("cannot start the control plane: {error}")))?;
-    let daemon = Daemon { file: file.map(PathBuf::from), interface: interface.to_vec() };
     let ended = runtime.block_on(daemon.control(loaded));
     // A stage that hangs must not keep the process from ending.
     runtime.shutdown_background();
     ended
 }
 
-fn load(file: Option<&Path>, interface: &[String]) -> Result<Loaded, Fatal> {
-    commands::load(file, |settings| {
-        take_folders(settings, |variable| std::env::var_os(variable).map(PathBuf::from));
-        if !interface.is_empty() {
-            settings.capture.interfaces = interface.to_vec();
-        }
-    })
-}
-
 /// Folders that the service manager made (systemd.exec(5)) take the place of the defaults, never of what is set: each instance of
 /// the template unit has its own.
-fn take_folders(settings: &mut Settings, given: impl Fn(&str) -> Option<PathBuf>) {
+fn take_folders(settings: &mut Settings, sources: &mut Sources, given: impl Fn(&str) -> Option<PathBuf>) {
     let defaults = Settings::default();
     // Several folders are joined by colons; which one is meant cannot be told then.
     let one = |variable: &str| given(variable).filter(|path| !path.as_os_str().as_bytes().contains(&b':'));
-    let take = |set: &mut PathBuf, default: &Path, folder: Option<PathBuf>| {
-        if set == default
-            && let Some(folder) = folder
-        {
-            *set = folder;
-        }
-    };
-    let socket = defaults.state.socket.file_name().unwrap_or_default();
-    let runtime = one("RUNTIME_DIRECTORY").map(|folder| folder.join(socket));
-    take(&mut settings.state.directory, &defaults.state.directory, one("STATE_DIRECTORY"));
-    take(&mut settings.report.directory, &defaults.report.directory, one("LOGS_DIRECTORY"));
-    take(&mut settings.state.socket, &defaults.state.socket, runtime);
+    let mut take =
+        |set: &mut PathBuf, (key, variable): (&str, &'static str), default: &Path, name: &OsStr| {
+            if set == default
+                && let Some(folder) = one(variable)
+            {
+                *set = if name.is_empty() { folder } else { folder.join(name) };
+                sources.insert(key.to_owned(), Source::Service(variable));
+            }
+        };
+    let (state, report) = (&mut settings.state, &mut settings.report);
+    let own = OsStr::new("");
+    take(&mut state.directory, ("state.directory", "STATE_DIRECTORY"), &defaults.state.directory, own);
+    take(&mut report.directory, ("report.directory", "LOGS_DIRECTORY"), &defaults.report.directory, own);
+    let socket = &defaults.state.socket;
+    let name = socket.file_name().unwrap_or_default();
+    take(&mut state.socket, ("state.socket", "RUNTIME_DIRECTORY"), socket, name);
 }
 
 /// Tells systemd; without it this does nothing.
@@ -73,11 +71,19 @@ fn notify(states: &[NotifyState<'_>]) {
 }
 
 struct Daemon {
-    file: Option<PathBuf>,
+    config: ConfigArg,
     interface: Vec<String>,
 }
 
 impl Daemon {
+    /// The settings, as of now: what the command line gives stays in effect at a reload.
+    fn load(&self) -> Result<Loaded, Fatal> {
+        let given = loading::interfaces(&self.interface).into_iter().collect();
+        loading::load_with(&self.config, given, |settings, sources| {
+            take_folders(settings, sources, |variable| std::env::var_os(variable).map(PathBuf::from));
+        })
+    }
+
     async fn control(self, loaded: Loaded) -> Result<ExitCode, Fatal> {
         let os = |error: std::io::Error| Fatal::Os(format!("cannot take signals: {error}"));
         let mut terminate = signal(SignalKind::terminate()).map_err(os)?;
@@ -85,15 +91,19 @@ impl Daemon {
         let mut hangup = signal(SignalKind::hangup()).map_err(os)?;
         let mut rotate = signal(SignalKind::user_defined1()).map_err(os)?;
         let settings = Arc::new(loaded.settings.clone());
-        let bounds = bounds::of_capture(&settings, self.file.as_deref());
+        let bounds = bounds::of_capture(&settings, self.config.config.as_deref());
         let watched = Watch::new(&settings);
+        // Before the confinement, which leaves no way to make a socket of TCP.
+        let doors = Doors::open(&settings);
         let pipeline = Arc::new(Pipeline::start(&settings, &loaded.hash(), &bounds)?);
         let _server = status::serve(&settings.state.socket, Arc::clone(&pipeline));
+        let _metrics = doors.serve(&pipeline);
         let watching = tokio::spawn(watch(watched, Arc::clone(&pipeline)));
         let daemon = Arc::new(self);
         let names: Vec<String> =
             pipeline.status().interfaces.into_iter().map(|interface| interface.name).collect();
         tracing::info!(interfaces = names.join(" "), reports = %settings.report.directory.display(), "capturing");
+        pipeline.log_cut();
         let mut said = format!("capturing on {}", names.join(", "));
         notify(&[NotifyState::Ready, NotifyState::Status(&said)]);
         let mut look = interval(LOOK_EVERY);
@@ -117,7 +127,8 @@ impl Daemon {
                     if !pipeline.is_running() {
                         break;
                     }
-                    pipeline.log_changes();
+                    pipeline.look();
+                    logging::tell_left_out(false);
                     let state = format!("{} on {}", pipeline.status().state, names.join(", "));
                     if state != said {
                         notify(&[NotifyState::Status(&state)]);
@@ -141,11 +152,12 @@ impl Daemon {
         notify(
             &reloading.map_or_else(|| vec![NotifyState::Reloading], |now| vec![NotifyState::Reloading, now]),
         );
-        match load(self.file.as_deref(), &self.interface) {
+        match self.load() {
             Ok(loaded) => {
                 let settings = Arc::new(loaded.settings.clone());
-                for key in needs_restart(running, &settings) {
-                    tracing::warn!(key, "changed, and takes effect at the next start");
+                let keys = restart::needed_for(running, &settings).join(" ");
+                if !keys.is_empty() {
+                    tracing::warn!(keys, "changed, and take effect at the next start");
                 }
                 match pipeline.reload(&settings, &loaded.hash()) {
                     Ok(()) => tracing::info!("settings, rules and databases are reloaded"),
@@ -156,20 +168,6 @@ impl Daemon {
         }
         notify(&[NotifyState::Ready]);
     }
-}
-
-/// Settings that are taken at the start only, and differ.
-fn needs_restart(running: &Settings, new: &Settings) -> Vec<&'static str> {
-    [
-        ("capture", running.capture != new.capture),
-        ("state", running.state != new.state),
-        ("report.directory", running.report.directory != new.report.directory),
-        ("memory.limit", running.memory != new.memory),
-        ("confinement", running.confinement != new.confinement),
-    ]
-    .into_iter()
-    .filter_map(|(key, differs)| differs.then_some(key))
-    .collect()
 }
 
 /// Drains, writes and ends within the time the contract gives.
@@ -188,6 +186,7 @@ async fn stop(pipeline: Arc<Pipeline>) -> Result<ExitCode, Fatal> {
             return Err(Fatal::Bug(format!("did not end within {} s: {hung}", DRAIN_MAX.as_secs())));
         }
     };
+    logging::tell_left_out(true);
     tracing::info!("stopped: everything captured is written");
     if let Some((path, report)) = last {
         println!("{}", report.headline.text);
@@ -209,7 +208,9 @@ mod tests {
             _ => None,
         };
         let mut settings = Settings::default();
-        take_folders(&mut settings, given);
+        let mut sources = Sources::new();
+        take_folders(&mut settings, &mut sources, given);
+        assert_eq!(sources["state.socket"].to_string(), "service manager ($RUNTIME_DIRECTORY)");
         assert_eq!(settings.state.directory, Path::new("/var/lib/gatewatch/wan0"));
         assert_eq!(settings.report, Settings::default().report, "which of two cannot be told");
         assert_eq!(settings.state.socket, Path::new("/run/gatewatch/wan0/gatewatch.sock"));
@@ -218,7 +219,9 @@ mod tests {
         settings.state.directory = PathBuf::from("/data/state");
         settings.state.socket = PathBuf::from("/data/socket");
         let set = settings.state.clone();
-        take_folders(&mut settings, given);
+        let mut sources = Sources::new();
+        take_folders(&mut settings, &mut sources, given);
         assert_eq!(settings.state, set);
+        assert!(!sources.contains_key("state.directory"));
     }
 }

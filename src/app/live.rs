@@ -8,25 +8,30 @@ use std::sync::atomic::Ordering;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
 
+use crossbeam_channel::Receiver;
 use ipnet::IpNet;
 
 use crate::app::bounds;
+use crate::app::journal::Herald;
 use crate::app::live::renewal::Used;
 use crate::app::live::status::{Troubles, Watched};
-use crate::app::pipeline::{Order, Shared, Stages};
+use crate::app::pipeline::{Order, Stages};
 use crate::app::prepare;
+use crate::app::resident::Resident;
+use crate::app::shared::Shared;
 use crate::capture::live::{Live, clock};
-use crate::capture::watch::State;
 use crate::capture::{CaptureError, interfaces};
 use crate::classify::classifier::Classifier;
 use crate::classify::site::Fallback;
 use crate::config::Settings;
+use crate::config::capture::Capture;
 use crate::confine::Bounds;
 use crate::exit::Fatal;
-use crate::handoff::{CHANNEL_RECORDS, Outbox, WhenFull, channel};
+use crate::handoff::{CHANNEL_RECORDS, Outbox, Parcel, WhenFull, channel};
 use crate::inspect::detector_cell::DetectorCell;
 use crate::inspect::{Inspector, limits};
 use crate::model::time::Timestamp;
+use crate::report::ReportError;
 use crate::report::shape::Report;
 use crate::report::writer::{Mode, Setup, Writer};
 
@@ -37,7 +42,15 @@ type CaptureThread = (String, JoinHandle<Result<(), CaptureError>>);
 pub struct Pipeline {
     captures: Mutex<Vec<CaptureThread>>,
     watched: Mutex<Vec<Watched>>,
-    silence_mins: u32,
+    /// `[capture]` as it was at the start.
+    capture: Capture,
+    /// Bytes of `memory.limit` at the start.
+    memory_limit: u64,
+    /// The other end of the channel, to see how much is in it.
+    waiting: Receiver<Parcel>,
+    resident: Resident,
+    /// Addresses of the interfaces at the start: one that is gone at a reload still has its sites.
+    own: Vec<IpNet>,
     stages: Mutex<Option<Stages>>,
     shared: Arc<Shared>,
     detectors: Arc<DetectorCell>,
@@ -51,7 +64,7 @@ pub struct Pipeline {
     /// What is wrong with the databases.
     troubles: Mutex<Troubles>,
     /// Beats as of the last look, and how often all stages had moved.
-    moved: Mutex<([u64; 3], u64)>,
+    moved: Mutex<(Vec<u64>, u64)>,
 }
 
 impl Pipeline {
@@ -64,6 +77,9 @@ impl Pipeline {
             .map(|name| Live::open(name, &settings.capture))
             .collect::<Result<Vec<_>, _>>()
             .map_err(|error| refusal(&error))?;
+        // Files that are read again and again while none of their folder may be.
+        let resident = Resident::open();
+        let mut herald = Herald::open(&settings.report, clock());
         let confinement = bounds::confine(bounds);
         let detector = prepare::detector(settings)?;
         let geo = prepare::geo(settings)?;
@@ -79,25 +95,19 @@ impl Pipeline {
         for told in repaired {
             tracing::warn!("{told}");
         }
-        let mut classifier = Classifier::new(settings, geo, own_sites(&names, settings), opened.len(), false);
-        let known =
-            writer.identities(classifier.identities_max()).map_err(|error| prepare::unwritable(&error))?;
-        classifier.preload(known);
-        classifier.set_month_key(writer.month_key().map_err(|error| prepare::unwritable(&error))?);
-        classifier.preload_observed(writer.spans().map_err(|error| prepare::unwritable(&error))?);
-        classifier.preload_incidents(writer.open_incidents().map_err(|error| prepare::unwritable(&error))?);
+        let own = own_addresses(&names);
+        let mut classifier = Classifier::new(settings, geo, own_sites(&own, settings), opened.len(), false);
+        go_on(&writer, &mut classifier, &mut herald).map_err(|error| prepare::unwritable(&error))?;
         let (sender, records) = channel(CHANNEL_RECORDS);
-        let shared = Arc::new(Shared::default());
+        let waiting = records.clone();
+        let shared = Arc::new(Shared::of_workers(opened.len()));
         let os = |error: std::io::Error| Fatal::Os(format!("cannot start a thread: {error}"));
-        let stages = Stages::start(classifier, writer, Mode::Live, records, &shared).map_err(os)?;
+        let stages =
+            Stages::start(classifier, (writer, Some(herald)), Mode::Live, records, &shared).map_err(os)?;
         let detectors = Arc::new(DetectorCell::new(detector));
         let memory = usize::try_from(settings.memory.limit.0).unwrap_or(usize::MAX) / opened.len().max(1);
         let mut captures = Vec::new();
-        let watched = opened.iter().map(|live| Watched {
-            name: live.interface().to_owned(),
-            health: live.health(),
-            logged: State::default(),
-        });
+        let watched = opened.iter().map(|live| Watched::new(live.interface(), live.health()));
         let watched = Mutex::new(watched.collect());
         for (worker, live) in opened.into_iter().enumerate() {
             let outbox = Outbox::new(sender.clone(), worker, WhenFull::DropNewest);
@@ -111,11 +121,15 @@ impl Pipeline {
             });
             captures.push((name, thread.map_err(os)?));
         }
-        let moved = Mutex::new((shared.beats(), 0));
+        let moved = Mutex::new((shared.beats.counted(), 0));
         Ok(Self {
             captures: Mutex::new(captures),
             watched,
-            silence_mins: settings.capture.silence_mins,
+            capture: settings.capture.clone(),
+            memory_limit: settings.memory.limit.0,
+            waiting,
+            resident,
+            own,
             stages: Mutex::new(Some(stages)),
             shared,
             detectors,
@@ -169,6 +183,17 @@ impl Pipeline {
     }
 }
 
+/// Takes over what an earlier run left: what was counted and observed, and the incidents that may go on.
+fn go_on(writer: &Writer, classifier: &mut Classifier, herald: &mut Herald) -> Result<(), ReportError> {
+    classifier.preload(writer.identities(classifier.identities_max())?);
+    classifier.set_month_key(writer.month_key()?);
+    classifier.preload_observed(writer.spans()?);
+    let open = writer.open_incidents()?;
+    herald.preload(&open);
+    classifier.preload_incidents(open);
+    Ok(())
+}
+
 fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
@@ -183,10 +208,15 @@ fn interface_names(settings: &Settings) -> Result<Vec<String>, Fatal> {
     Ok(names)
 }
 
+/// The interfaces' own addresses.
+fn own_addresses(names: &[String]) -> Vec<IpNet> {
+    names.iter().flat_map(|name| interfaces::addresses(name)).map(IpNet::from).collect()
+}
+
 /// Where no site is named: the interfaces' own addresses and the home networks.
-fn own_sites(names: &[String], settings: &Settings) -> Fallback {
-    let own = names.iter().flat_map(|name| interfaces::addresses(name)).map(IpNet::from);
-    Fallback::Own(own.chain(settings.origin.home_networks.iter().map(|network| network.0)).collect())
+fn own_sites(own: &[IpNet], settings: &Settings) -> Fallback {
+    let home = settings.origin.home_networks.iter().map(|network| network.0);
+    Fallback::Own(own.iter().copied().chain(home).collect())
 }
 
 fn refusal(error: &CaptureError) -> Fatal {

@@ -3,21 +3,21 @@
 //! A thread ends because its sender is gone: capture stops and drops its end of the channel, classify drains it,
 //! sends its last snapshot and drops its own end, report writes that and returns. Whoever spawns joins.
 
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::thread::JoinHandle;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use crossbeam_channel::{Receiver, RecvTimeoutError, Sender, bounded};
-use serde::{Deserialize, Serialize};
 
-use crate::app::activity::{Activity, Tracker};
+use crate::app::journal::Herald;
+use crate::app::shared::{Shared, Writing};
+use crate::capture::live::clock;
 use crate::classify::classifier::Classifier;
 use crate::classify::geo::Geo;
+use crate::classify::site::Fallback;
 use crate::config::Settings;
 use crate::handoff::{Parcel, Record};
-use crate::model::progress::Counters;
-use crate::model::time::Timestamp;
 use crate::report::ReportError;
 use crate::report::provenance::Provenance;
 use crate::report::writer::closing::Settled;
@@ -50,6 +50,8 @@ pub struct Reload {
     pub settings: Arc<Settings>,
     /// New databases.
     pub geo: Geo,
+    /// What is a site where the settings name none.
+    pub fallback: Fallback,
     /// What makes the numbers from now on.
     pub provenance: Provenance,
     /// Told when the classifier counts by them.
@@ -61,117 +63,6 @@ enum Message {
     Reload(Arc<Settings>, Provenance),
     Rotate,
     Snapshot(Box<Snapshot>),
-}
-
-/// One-shot state of the daemon, as `gatewatch status` gets it.
-#[derive(Clone, Debug, Default, Deserialize, PartialEq, Serialize)]
-pub struct Status {
-    /// Version of this shape: 1 had no `activity`.
-    #[serde(default)]
-    pub schema_version: u32,
-    /// `starting`, `capturing`, `degraded` (capturing, but something is wrong), `blind` (every interface is down or
-    /// nothing can be dated) or `stopping`.
-    pub state: String,
-    /// Version of the daemon.
-    pub version: String,
-    /// RFC 3339 time of the start.
-    pub started: String,
-    /// Interfaces and whether each is being read.
-    pub interfaces: Vec<InterfaceStatus>,
-    /// Counters of the packet path by name, since the start.
-    pub counters: std::collections::BTreeMap<String, u64>,
-    /// Attempts counted since the start.
-    pub attempts: u64,
-    /// How far the written tallies reach, RFC 3339.
-    pub written: Option<String>,
-    /// What is wrong, one line each.
-    pub troubles: Vec<String>,
-    /// Databases in use: type and build date.
-    pub databases: Vec<String>,
-    /// What the process has given up and what it could not, a line a part.
-    #[serde(default)]
-    pub confinement: Vec<String>,
-    /// Hash of the detection set.
-    pub detector_set: String,
-    /// What was counted since the start, and the incidents under way.
-    #[serde(default)]
-    pub activity: Activity,
-}
-
-/// Version of the status that is told.
-const STATUS_VERSION: u32 = 2;
-
-/// One captured interface.
-#[derive(Clone, Debug, Default, Deserialize, PartialEq, Serialize)]
-pub struct InterfaceStatus {
-    /// Its name.
-    pub name: String,
-    /// Whether frames are being read from it.
-    pub capturing: bool,
-    /// `up`, `down` (or without a carrier), `silent` (up, and no frame for long) or `clock not set`.
-    #[serde(default)]
-    pub link: String,
-}
-
-/// What the stages tell of themselves.
-#[derive(Debug, Default)]
-pub struct Shared {
-    /// Set to stop capture.
-    pub stop: AtomicBool,
-    /// Beats of capture, classify and report; each moves while its thread does.
-    beats: [AtomicU64; 3],
-    told: Mutex<Told>,
-}
-
-#[derive(Debug, Default)]
-struct Told {
-    counters: Counters,
-    attempts: u64,
-    written: Option<Timestamp>,
-    /// What cannot be written, by what it is.
-    troubles: [Option<String>; Writing::ALL.len()],
-    activity: Tracker,
-}
-
-/// A stage that beats.
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
-enum Stage {
-    Capture,
-    Classify,
-    Report,
-}
-
-impl Shared {
-    fn beat(&self, stage: Stage) {
-        if let Some(beats) = self.beats.get(stage as usize) {
-            beats.fetch_add(1, Ordering::Relaxed);
-        }
-    }
-
-    /// Beats of every stage, to see whether all of them move.
-    pub fn beats(&self) -> [u64; 3] {
-        [0, 1, 2].map(|at: usize| self.beats.get(at).map_or(0, |beats| beats.load(Ordering::Relaxed)))
-    }
-
-    fn told(&self) -> std::sync::MutexGuard<'_, Told> {
-        self.told.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    /// How far the written tallies reach.
-    pub fn written(&self) -> Option<Timestamp> {
-        self.told().written
-    }
-
-    /// Fills the part of a status that the stages know.
-    pub fn fill(&self, status: &mut Status) {
-        let told = self.told();
-        status.schema_version = STATUS_VERSION;
-        status.activity = told.activity.told();
-        status.counters = told.counters.iter().map(|(row, value)| (row.name.to_owned(), value)).collect();
-        status.attempts = told.attempts;
-        status.written = told.written.map(|watermark| watermark.to_string());
-        status.troubles.extend(told.troubles.iter().flatten().cloned());
-    }
 }
 
 /// Classify and report, running. Capture is started by live or replay, each in its own way.
@@ -189,10 +80,10 @@ fn spawn<T: Send + 'static>(
 }
 
 impl Stages {
-    /// Starts both threads. The classifier takes records from `records`.
+    /// Starts both threads. The classifier takes records from `records`; the herald tells of incidents, where one is wanted.
     pub fn start(
         classifier: Classifier,
-        writer: Writer,
+        (writer, herald): (Writer, Option<Herald>),
         mode: Mode,
         records: Receiver<Parcel>,
         shared: &Arc<Shared>,
@@ -201,7 +92,7 @@ impl Stages {
         let (to_report, messages) = bounded(1);
         let (orders, orders_in) = bounded(8);
         let report_shared = Arc::clone(shared);
-        let report = spawn("report", move || report(writer, &messages, &report_shared))?;
+        let report = spawn("report", move || report(writer, herald, &messages, &report_shared))?;
         let classify_shared = Arc::clone(shared);
         let classify = spawn("classify", move || {
             Classify { classifier, mode, to_report, shared: classify_shared }.run(&records, &orders_in);
@@ -249,7 +140,7 @@ impl Classify {
                 },
                 recv(orders) -> order => if let Ok(order) = order { self.obey(order) },
                 recv(ticks) -> _ => {
-                    self.shared.beat(Stage::Classify);
+                    self.shared.beats.classify.beat();
                     if self.mode == Mode::Live {
                         self.hand_on();
                     }
@@ -271,7 +162,7 @@ impl Classify {
             Record::Contact(contact) => self.classifier.contact(&contact),
             Record::Surge(surge) => self.classifier.surge(&surge),
             Record::Progress(progress) => {
-                self.shared.beat(Stage::Capture);
+                self.shared.beats.passed(worker);
                 self.shared.told().counters.merge(&progress.counters);
                 self.classifier.progress(worker, &progress);
             }
@@ -292,9 +183,10 @@ impl Classify {
     fn obey(&mut self, order: Order) {
         match order {
             Order::Reload(reload) => {
-                let Reload { settings, geo, provenance, taken } = *reload;
+                let Reload { settings, geo, fallback, provenance, taken } = *reload;
                 // What was counted so far was counted in the old way, and is recorded as that.
                 let _ = self.to_report.send(Message::Snapshot(Box::new(self.classifier.take_snapshot())));
+                self.classifier.take_fallback(fallback);
                 self.classifier.reload(&settings, Some(geo));
                 // Whoever asked may have stopped waiting.
                 let _ = taken.try_send(());
@@ -308,33 +200,46 @@ impl Classify {
 }
 
 /// The report thread: nothing it was given is ever dropped; a write that fails is tried again.
-fn report(mut writer: Writer, messages: &Receiver<Message>, shared: &Shared) -> Result<Writer, ReportError> {
+fn report(
+    mut writer: Writer,
+    mut herald: Option<Herald>,
+    messages: &Receiver<Message>,
+    shared: &Shared,
+) -> Result<Writer, ReportError> {
     loop {
         let message = match messages.recv_timeout(RETRY_EVERY) {
             Ok(message) => message,
             Err(RecvTimeoutError::Timeout) => {
-                shared.beat(Stage::Report);
+                shared.beats.report.beat();
                 continue;
             }
             Err(RecvTimeoutError::Disconnected) => break,
         };
-        shared.beat(Stage::Report);
+        shared.beats.report.beat();
         match message {
             Message::Reload(settings, provenance) => {
+                if let Some(herald) = &mut herald {
+                    herald.reload(&settings.report);
+                }
                 let reloaded = writer.reload(&settings, provenance);
-                note(shared, Writing::Tallies, reloaded.err().map(|error| error.to_string()));
+                shared.note(Writing::Tallies, reloaded.err().map(|error| error.to_string()));
             }
             Message::Rotate => writer.rotate(),
             Message::Snapshot(mut snapshot) => {
                 shared.told().activity.take(&snapshot);
+                // Whoever hooks on should not wait for the disk.
+                if let Some(herald) = &mut herald {
+                    herald.tell(&snapshot);
+                }
+                let begun = steady();
                 insist(shared, || writer.record(&mut snapshot))?;
-                shared.told().written = Some(snapshot.watermark);
-                note(shared, Writing::Events, writer.events_stopped().map(str::to_owned));
+                shared.wrote(snapshot.watermark, clock(), begun.elapsed());
+                shared.note(Writing::Events, writer.events_stopped().map(str::to_owned));
                 // A report that cannot be written now is written the next time; the tallies are safe.
                 match writer.settle() {
                     Ok(Settled::Later) => {}
-                    Ok(Settled::Done) => note(shared, Writing::Reports, None),
-                    Err(error) => note(shared, Writing::Reports, Some(error.to_string())),
+                    Ok(Settled::Done) => shared.note(Writing::Reports, None),
+                    Err(error) => shared.note(Writing::Reports, Some(error.to_string())),
                 }
             }
         }
@@ -343,57 +248,27 @@ fn report(mut writer: Writer, messages: &Receiver<Message>, shared: &Shared) -> 
     Ok(writer)
 }
 
+#[expect(clippy::disallowed_methods, reason = "app is one of the two rooms that read a clock")]
+fn steady() -> Instant {
+    Instant::now()
+}
+
 /// Tries until it works; once the daemon stops, only a few times more.
 fn insist(shared: &Shared, mut act: impl FnMut() -> Result<(), ReportError>) -> Result<(), ReportError> {
     let mut last_tries = 0;
     loop {
         let Err(error) = act() else {
-            note(shared, Writing::Tallies, None);
+            shared.note(Writing::Tallies, None);
             return Ok(());
         };
-        note(shared, Writing::Tallies, Some(error.to_string()));
+        shared.note(Writing::Tallies, Some(error.to_string()));
         if shared.stop.load(Ordering::Acquire) {
             last_tries += 1;
             if last_tries >= LAST_TRIES {
                 return Err(error);
             }
         }
-        shared.beat(Stage::Report);
+        shared.beats.report.beat();
         std::thread::park_timeout(RETRY_EVERY);
     }
-}
-
-/// What the reporter writes: each may fail by itself.
-#[derive(Clone, Copy, Debug)]
-enum Writing {
-    Events,
-    Reports,
-    Tallies,
-}
-
-impl Writing {
-    const ALL: [Self; 3] = [Self::Events, Self::Reports, Self::Tallies];
-
-    /// What its failure means.
-    const fn told(self) -> &'static str {
-        match self {
-            Self::Events => "event lines cannot be written; attempts are counted on without them",
-            Self::Reports => "reports cannot be written and are tried again; the tallies are safe",
-            Self::Tallies => "cannot write; tallies are kept in memory and tried again",
-        }
-    }
-}
-
-/// Remembers what is wrong, and says so once per change.
-fn note(shared: &Shared, writing: Writing, now: Option<String>) {
-    let mut told = shared.told();
-    let Some(trouble) = told.troubles.get_mut(writing as usize).filter(|trouble| **trouble != now) else {
-        return;
-    };
-    if let Some(error) = &now {
-        tracing::error!(error, "{}", writing.told());
-    } else {
-        tracing::info!(what = ?writing, "writing works again");
-    }
-    *trouble = now;
 }

@@ -6,7 +6,8 @@ use std::time::Duration;
 
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressState, ProgressStyle};
 
-use crate::app::pipeline::Shared;
+use crate::app::shared::Shared;
+use crate::model::time::Timestamp;
 
 /// How often a line is drawn anew.
 const DRAW_EVERY: Duration = Duration::from_millis(250);
@@ -65,8 +66,8 @@ impl Progress {
 }
 
 fn told(shared: &Shared) -> String {
-    let mut status = crate::app::pipeline::Status::default();
-    shared.fill(&mut status);
+    let mut status = crate::app::state::Status::default();
+    shared.fill(&mut status, Timestamp::default());
     let frames = status.counters.get("frames_received").copied().unwrap_or(0);
     let mut text = format!(
         "{} frames, {} attempts",

@@ -3,9 +3,9 @@
 use std::path::Path;
 use std::process::ExitCode;
 
-use crate::app::commands;
 use crate::app::prepare;
 use crate::app::progress::Progress;
+use crate::app::{commands, loading};
 use crate::classify::database::Database;
 use crate::classify::geo::Geo;
 use crate::classify::relocate::{Kept, Relocator};
@@ -26,7 +26,7 @@ pub fn run(args: &RecountArgs) -> Result<ExitCode, Fatal> {
     }
     let span = span(args)?;
     let database = open(&args.geo)?;
-    let settings = commands::load(args.config.config.as_deref(), |_| {})?.settings;
+    let settings = loading::load(&args.config)?.settings;
     let (store, remembered) =
         commands::open_store(args.from_dir.as_ref().unwrap_or(&settings.state.directory))?;
     let recount = count(&store, &span, database, (settings, &remembered))

@@ -8,9 +8,10 @@ use std::sync::atomic::AtomicBool;
 
 use sha2::{Digest, Sha256};
 
-use crate::app::pipeline::{Shared, Stages};
+use crate::app::pipeline::Stages;
 use crate::app::prepare;
 use crate::app::progress::Progress;
+use crate::app::shared::Shared;
 use crate::capture::file::FileComplaint;
 use crate::capture::replay::{Replayed, listed, replay};
 use crate::classify::classifier::Classifier;
@@ -56,7 +57,7 @@ pub fn run(settings: &Settings, config_hash: &str, inputs: &[PathBuf], output: &
     classifier.preload_incidents(writer.open_incidents().map_err(|error| prepare::unwritable(&error))?);
     let (sender, records) = channel(REPLAY_RECORDS);
     let shared = Arc::new(Shared::default());
-    let stages = Stages::start(classifier, writer, Mode::Replay, records, &shared)
+    let stages = Stages::start(classifier, (writer, None), Mode::Replay, records, &shared)
         .map_err(|error| Fatal::Os(format!("cannot start a thread: {error}")))?;
     let memory = usize::try_from(settings.memory.limit.0).unwrap_or(usize::MAX);
     let outbox = Outbox::new(sender, 0, WhenFull::Wait);

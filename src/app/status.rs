@@ -15,7 +15,7 @@ use tokio::sync::Semaphore;
 
 use crate::app::commands;
 use crate::app::live::Pipeline;
-use crate::app::pipeline::Status;
+use crate::app::state::{State, Status, ThreadStatus};
 use crate::exit::Fatal;
 
 /// Clients served at once; others wait in the kernel's queue.
@@ -64,7 +64,8 @@ pub fn serve(path: &Path, pipeline: Arc<Pipeline>) -> Option<Server> {
     Some(Server { path: path.to_owned(), task })
 }
 
-fn bind(path: &Path) -> std::io::Result<UnixListener> {
+/// Makes a socket that root and the group of the daemon may connect to.
+pub fn bind(path: &Path) -> std::io::Result<UnixListener> {
     if let Some(folder) = path.parent() {
         std::fs::create_dir_all(folder)?;
     }
@@ -77,7 +78,7 @@ fn bind(path: &Path) -> std::io::Result<UnixListener> {
     Ok(listener)
 }
 
-/// `gatewatch status`: prints the state; success only if the daemon is capturing.
+/// `gatewatch status`: prints the state; success only if the daemon captures and writes.
 pub fn ask(path: &Path, json: bool) -> Result<ExitCode, Fatal> {
     let line = read(path).map_err(|error| match error.kind() {
         std::io::ErrorKind::PermissionDenied => Fatal::Permission(format!(
@@ -90,8 +91,11 @@ pub fn ask(path: &Path, json: bool) -> Result<ExitCode, Fatal> {
         .map_err(|error| Fatal::Unusable(format!("{}: the answer is no status: {error}", path.display())))?;
     let text = if json { line.trim_end().to_owned() } else { describe(&status) };
     commands::say(&format!("{text}\n"))?;
-    let capturing = matches!(status.state.as_str(), "capturing" | "degraded");
-    Ok(if capturing { ExitCode::SUCCESS } else { ExitCode::from(69) })
+    Ok(match status.known_state() {
+        state if state.is_healthy() => ExitCode::SUCCESS,
+        State::NotWriting => ExitCode::from(Fatal::Io(String::new()).code()),
+        _ => ExitCode::from(Fatal::DeviceLost(String::new()).code()),
+    })
 }
 
 /// The state, or in words why there is none.
@@ -114,13 +118,19 @@ fn read(path: &Path) -> std::io::Result<String> {
 pub(crate) fn describe(status: &Status) -> String {
     let mut text = format!("{} since {}, gatewatch {}\n", status.state, status.started, status.version);
     for interface in &status.interfaces {
+        let mtu = if interface.mtu > 0 { format!(", MTU {}", interface.mtu) } else { String::new() };
         let _ = writeln!(
             text,
-            "interface {}: {}, {}",
+            "interface {}: {}, {}{mtu}",
             interface.name,
             if interface.capturing { "capturing" } else { "not capturing" },
             interface.link
         );
+    }
+    let age = |thread: &ThreadStatus| format!("{} {:.1} s", thread.name, thread.age_ms as f64 / 1_000.0);
+    let threads: Vec<String> = status.vitals.threads.iter().map(age).collect();
+    if !threads.is_empty() {
+        let _ = writeln!(text, "last sign of life: {}", threads.join(", "));
     }
     let _ = writeln!(
         text,

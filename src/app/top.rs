@@ -11,7 +11,7 @@ use std::time::{Duration, Instant};
 use crossbeam_channel::{Receiver, Sender, bounded};
 use ratatui::crossterm::event::{self, Event, KeyCode, KeyEvent, KeyEventKind, KeyModifiers};
 
-use crate::app::pipeline::Status;
+use crate::app::state::Status;
 use crate::app::status;
 use crate::app::top::view::{Act, View};
 use crate::exit::Fatal;

@@ -2,9 +2,10 @@
 
 use std::fs;
 use std::net::IpAddr;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use crate::capture::CaptureError;
+use crate::capture::health::Device;
 use crate::capture::watch::Link;
 
 /// libpcap's pseudo interface: all at once.
@@ -39,7 +40,7 @@ pub fn check(name: &str) -> Result<(), CaptureError> {
 
 /// Where the kernel tells of an interface's link.
 #[derive(Debug)]
-pub struct LinkFiles(Option<PathBuf>);
+pub struct LinkFiles(Option<(PathBuf, u32)>);
 
 impl LinkFiles {
     /// Of an interface. `any` has none, and neither has one that another network namespace shows under the same name.
@@ -48,18 +49,35 @@ impl LinkFiles {
             .into_iter()
             .find_map(|interface| (interface.name == name).then_some(interface.index));
         let folder = PathBuf::from("/sys/class/net").join(name);
-        let told = fs::read_to_string(folder.join("ifindex")).ok().and_then(|text| text.trim().parse().ok());
-        Self((index.is_some() && index == told).then_some(folder))
+        Self(index.filter(|index| index_in(&folder) == Some(*index)).map(|index| (folder, index)))
+    }
+
+    /// Whether the name is no longer that of the interface it was: it was renamed, and another may have the name now.
+    pub fn are_of_another(&self) -> bool {
+        self.0.as_ref().is_some_and(|(folder, index)| index_in(folder) != Some(*index))
     }
 
     /// What they say. Where they say nothing the link is taken for up: not every interface has one.
     pub fn look(&self) -> Link {
-        let read = |file: &str| {
-            let text = fs::read_to_string(self.0.as_ref()?.join(file)).ok()?;
-            Some(text.trim().to_owned())
-        };
-        link(read)
+        link(|file| self.read(file))
     }
+
+    /// What they say of its frames.
+    pub fn device(&self) -> Device {
+        // A speed that is not known is told as -1, or not at all.
+        let number = |file: &str| self.read(file).and_then(|text| text.parse().ok()).unwrap_or(0);
+        Device { mtu: number("mtu"), speed_mbits: number("speed") }
+    }
+
+    fn read(&self, file: &str) -> Option<String> {
+        let (folder, _) = self.0.as_ref()?;
+        let text = fs::read_to_string(folder.join(file)).ok()?;
+        Some(text.trim().to_owned())
+    }
+}
+
+fn index_in(folder: &Path) -> Option<u32> {
+    fs::read_to_string(folder.join("ifindex")).ok().and_then(|text| text.trim().parse().ok())
 }
 
 /// Up by its flags, with a carrier, in an operational state that carries frames. A tunnel's state is "unknown".

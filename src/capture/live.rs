@@ -12,8 +12,9 @@ use mio::unix::SourceFd;
 use mio::{Events, Interest, Poll, Token};
 use pcap::{Active, Capture, Stat};
 
+use crate::capture::health::Health;
 use crate::capture::interfaces::{self, ANY, LinkFiles};
-use crate::capture::watch::{Health, Link as LinkState, Look, State, Watch};
+use crate::capture::watch::{Link as LinkState, Look, State, Watch};
 use crate::capture::{CaptureError, Lost, Sink};
 use crate::config::capture::Capture as Settings;
 use crate::confine::capability;
@@ -28,6 +29,8 @@ const BATCH_FRAMES: usize = 256;
 const LATE_MICROS: i64 = MICROS_PER_SEC / 2;
 /// How often statistics are read and the sink is ticked.
 const TICK: Duration = Duration::from_millis(500);
+/// Ticks after which MTU and speed are asked for again: some drivers ask the device, which takes its time.
+const DEVICE_TICKS: u32 = 10;
 
 /// What libpcap has counted on a handle that was just opened.
 const NOTHING_YET: Stat = Stat { received: 0, dropped: 0, if_dropped: 0 };
@@ -49,6 +52,7 @@ pub struct Live {
     heard: u64,
     /// Of these, those stamped by a clock that was never set.
     undated: u64,
+    ticks: u32,
 }
 
 /// The wall clock.
@@ -71,6 +75,8 @@ impl Live {
     pub fn open(interface: &str, settings: &Settings) -> Result<Self, CaptureError> {
         let (handle, link) = open(interface, settings)?;
         let files = LinkFiles::of(interface);
+        let health = Health::default();
+        health.set_device(files.device());
         let first = Look { wall: clock(), steady: Duration::ZERO, link: files.look(), heard: false };
         Ok(Self {
             interface: interface.to_owned(),
@@ -80,11 +86,12 @@ impl Live {
             gone: false,
             known: NOTHING_YET,
             files,
-            health: Arc::default(),
+            health: Arc::new(health),
             started: steady(),
             watch: Watch::new(first, Duration::from_secs(u64::from(settings.silence_mins) * 60)),
             heard: 0,
             undated: 0,
+            ticks: 0,
         })
     }
 
@@ -110,6 +117,7 @@ impl Live {
             if now.duration_since(ticked) >= TICK {
                 ticked = now;
                 self.tick(read < BATCH_FRAMES, sink);
+                self.leave_if_renamed((&mut poll, &mut events), sink);
                 self.return_if_back(&poll)?;
             }
             // Readiness is edge-triggered; the time-out makes up for an edge that was missed.
@@ -158,6 +166,15 @@ impl Live {
         }
     }
 
+    /// Lets go of an interface that has another name now. The settings name what is captured: what has that name is opened,
+    /// at once if there is one.
+    fn leave_if_renamed(&mut self, waiting: (&mut Poll, &mut Events), sink: &mut impl Sink) {
+        if !self.gone && self.files.are_of_another() {
+            self.drain(waiting, sink);
+            self.gone = true;
+        }
+    }
+
     /// Opens the interface again if it is back, for which alone the privilege is raised. One that may not be opened again
     /// ends the capture: the service manager starts it anew.
     fn return_if_back(&mut self, poll: &Poll) -> Result<(), CaptureError> {
@@ -169,6 +186,7 @@ impl Live {
                 (self.handle, self.link) = (handle, link);
                 self.known = NOTHING_YET;
                 self.files = LinkFiles::of(&self.interface);
+                self.health.set_device(self.files.device());
                 self.gone = false;
                 self.register(poll)
             }
@@ -208,6 +226,12 @@ impl Live {
         let heard = std::mem::take(&mut self.heard) > 0;
         let seen = self.watch.look(Look { wall, steady, link: self.look(), heard });
         self.health.set(if self.gone { State::Gone } else { seen.state });
+        self.health.heartbeat.beat();
+        self.ticks = self.ticks.wrapping_add(1);
+        // While it is down or gone, what was known of it stays.
+        if self.ticks.is_multiple_of(DEVICE_TICKS) && !self.gone && seen.state.is_observing() {
+            self.health.set_device(self.files.device());
+        }
         if let Some((from, to)) = seen.observed {
             sink.observed(from, to);
         }

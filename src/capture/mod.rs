@@ -4,6 +4,7 @@
 //! Must not know: what a frame holds, any later stage.
 
 pub mod file;
+pub mod health;
 pub mod interfaces;
 pub mod live;
 pub mod replay;

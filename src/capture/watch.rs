@@ -3,7 +3,6 @@
 //! Time counts as observed only while the interface is up. The wall clock may be set at any moment; how long something
 //! took is told by the steady clock, and a stamp that the clock cannot have shown is a clock that was set.
 
-use std::sync::atomic::{AtomicU8, Ordering};
 use std::time::Duration;
 
 use crate::capture::Sink;
@@ -72,23 +71,6 @@ impl State {
     /// Whether the time that passes in it is observed.
     pub const fn is_observing(self) -> bool {
         matches!(self, Self::Watching | Self::Silent)
-    }
-}
-
-/// The state of an interface, told by its capture thread to whoever asks.
-#[derive(Debug, Default)]
-pub struct Health(AtomicU8);
-
-impl Health {
-    /// Tells it.
-    pub fn set(&self, state: State) {
-        self.0.store(state as u8, Ordering::Relaxed);
-    }
-
-    /// Asks for it.
-    pub fn state(&self) -> State {
-        let number = self.0.load(Ordering::Relaxed);
-        State::ALL.into_iter().find(|state| *state as u8 == number).unwrap_or_default()
     }
 }
 

@@ -135,6 +135,11 @@ impl Classifier {
         self.privacy.set_key(key);
     }
 
+    /// Replaces what is a site where the settings name none; a reload follows.
+    pub fn take_fallback(&mut self, fallback: Fallback) {
+        self.fallback = fallback;
+    }
+
     /// Replaces what depends on the settings; counts, identities and open incidents stay.
     pub fn reload(&mut self, settings: &Settings, geo: Option<Geo>) {
         self.rules = Rules::new(settings, &self.fallback);

@@ -32,6 +32,9 @@ pub fn check(settings: &Settings) -> Vec<(String, String)> {
     scan(&settings.scan, &mut found);
     login(&settings.login, &mut found);
     flood(&settings.flood, &mut found);
+    if let Err(told) = settings.metrics.address() {
+        found.add("metrics.listen", told);
+    }
     found.0
 }
 
@@ -113,6 +116,7 @@ fn report(settings: &Settings, found: &mut Found) {
         let wanted = "a name of the IANA database, such as \"Asia/Shanghai\", or \"UTC\" is wanted";
         found.add("report.time_zone", format!("{:?}: {wanted}", report.time_zone));
     }
+    found.range("report.journal_per_minute", report.journal_per_minute, 1, 10_000);
     found.range("report.incident_gap_mins", report.incident_gap_mins, 1, 1_440);
     found.range("report.events_part", report.events_part, Size::mebibytes(1), Size(16 << 30));
     found.range("report.keep_events_days", report.keep_events_days, 1, 36_500);

@@ -9,13 +9,16 @@ pub mod check;
 pub mod confinement;
 pub mod detect;
 pub mod flood;
+pub mod given;
 pub mod load;
 pub mod login;
 pub mod memory;
+pub mod metrics;
 pub mod origin;
 pub mod print;
 pub mod privacy;
 pub mod report;
+pub mod restart;
 pub mod scan;
 pub mod site;
 pub mod size;
@@ -49,6 +52,8 @@ pub struct Settings {
     pub state: state::State,
     /// How much memory may be used.
     pub memory: memory::Memory,
+    /// Where numbers for monitoring are served.
+    pub metrics: metrics::Metrics,
     /// What the process gives up.
     pub confinement: confinement::Confinement,
 }

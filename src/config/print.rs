@@ -1,15 +1,14 @@
 //! Settings in effect, as TOML that reads back equal, with where each value comes from.
 
-use std::collections::BTreeMap;
 use std::fmt::Write;
-use std::path::PathBuf;
 
 use toml::{Table, Value};
 
 use crate::config::Settings;
+use crate::config::load::Sources;
 
 /// Prints settings; each line ends with its source.
-pub fn effective(settings: &Settings, sources: &BTreeMap<String, PathBuf>) -> String {
+pub fn effective(settings: &Settings, sources: &Sources) -> String {
     let mut text = String::new();
     if let Ok(Value::Table(table)) = Value::try_from(settings) {
         section(&table, "", sources, &mut text);
@@ -17,13 +16,10 @@ pub fn effective(settings: &Settings, sources: &BTreeMap<String, PathBuf>) -> St
     text
 }
 
-fn section(table: &Table, prefix: &str, sources: &BTreeMap<String, PathBuf>, text: &mut String) {
+fn section(table: &Table, prefix: &str, sources: &Sources, text: &mut String) {
     let dotted = |key: &str| if prefix.is_empty() { key.to_owned() } else { format!("{prefix}.{key}") };
     for (key, value) in table.iter().filter(|(_, value)| !is_section(value)) {
-        let source =
-            sources.get(&dotted(key)).map_or_else(|| "default".to_owned(), |path| path.display().to_string());
-        // Writing to a String cannot fail.
-        let _ = writeln!(text, "{key} = {value}  # {source}");
+        line((key, value), &dotted(key), sources, text);
     }
     for (key, value) in table.iter().filter(|(_, value)| is_section(value)) {
         let name = dotted(key);
@@ -33,16 +29,23 @@ fn section(table: &Table, prefix: &str, sources: &BTreeMap<String, PathBuf>, tex
                 section(inner, &name, sources, text);
             }
             Value::Array(items) => {
-                for item in items.iter().filter_map(Value::as_table) {
+                for (number, item) in items.iter().enumerate() {
                     let _ = writeln!(text, "\n[[{name}]]");
-                    for (key, value) in item {
-                        let _ = writeln!(text, "{key} = {value}");
+                    for (key, value) in item.as_table().into_iter().flatten() {
+                        line((key, value), &format!("{name}[{number}].{key}"), sources, text);
                     }
                 }
             }
             _ => {}
         }
     }
+}
+
+/// One value with its source.
+fn line((key, value): (&str, &Value), dotted: &str, sources: &Sources, text: &mut String) {
+    let source = sources.get(dotted).map_or_else(|| "default".to_owned(), ToString::to_string);
+    // Writing to a String cannot fail.
+    let _ = writeln!(text, "{key} = {value}  # {source}");
 }
 
 /// Tables, and lists of tables with something in them.
@@ -81,7 +84,7 @@ mod tests {
             .exception
             .push(crate::config::detect::Exception { rule: Some("x".into()), ..Default::default() });
         for settings in [Settings::default(), settings] {
-            let printed = effective(&settings, &BTreeMap::new());
+            let printed = effective(&settings, &Sources::new());
             assert_eq!(toml::from_str::<Settings>(&printed).unwrap(), settings, "{printed}");
         }
     }

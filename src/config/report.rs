@@ -20,6 +20,10 @@ pub struct Report {
     pub time_zone: String,
     /// Minutes without an attempt after which an incident of one source, class and site has ended, 1 to 1440.
     pub incident_gap_mins: u32,
+    /// Whether the start and the end of each incident are told to the journal, or on standard error where there is none.
+    pub journal: bool,
+    /// Incidents that are told so in a minute, 1 to 10000; how many more there were is told then.
+    pub journal_per_minute: u32,
     /// Whether event and source files are written.
     pub events: bool,
     /// Whether a tally file of each day is written below `tally/`, for analysts and fleets.
@@ -54,6 +58,8 @@ impl Default for Report {
             periods: ["day", "month", "year"].map(String::from).to_vec(),
             time_zone: "UTC".to_owned(),
             incident_gap_mins: 30,
+            journal: true,
+            journal_per_minute: 300,
             events: true,
             tallies: true,
             sensor: String::new(),

@@ -10,7 +10,7 @@ use ipnet::IpNet;
 use ratatui::Terminal;
 use ratatui::backend::TestBackend;
 
-use crate::app::pipeline::Status;
+use crate::app::state::Status;
 use crate::app::top::draw::draw;
 use crate::app::top::view::{Act, View};
 use crate::app::{geo_build, status};
@@ -41,7 +41,7 @@ pub fn settings(bytes: &[u8]) {
         std::fs::create_dir(folder.path().join("conf.d")).expect("a folder");
         folder.file("conf.d/10.toml", rest);
     }
-    let Ok(loaded) = load::load(Some(&file)) else { return };
+    let Ok(loaded) = load::load(Some(&file), &[]) else { return };
     let printed = print::effective(&loaded.settings, &BTreeMap::new());
     let read: Settings = toml::from_str(&printed).expect("what is printed is TOML");
     assert!(read == loaded.settings, "{printed}");

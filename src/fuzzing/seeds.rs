@@ -8,7 +8,7 @@ use serde_json::Value;
 use sha2::{Digest, Sha256};
 
 use crate::app::activity::{Activity, ActivityRow, IncidentNow};
-use crate::app::pipeline::Status;
+use crate::app::state::Status;
 use crate::fuzzing::input::Folder;
 use crate::model::stream::Side;
 use crate::protocol::played::{Act, OPENINGS};

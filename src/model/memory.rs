@@ -49,6 +49,28 @@ impl Share {
         (Self::Waiting, 3),
     ];
 
+    /// Every share.
+    pub fn all() -> impl Iterator<Item = Self> {
+        Self::TABLE.into_iter().map(|(share, _)| share)
+    }
+
+    /// The name in metrics.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Behaviours => "behaviours",
+            Self::Datagrams => "datagrams",
+            Self::Floods => "floods",
+            Self::Flows => "flows",
+            Self::Fragments => "fragments",
+            Self::Held => "held",
+            Self::Identities => "identities",
+            Self::Incidents => "incidents",
+            Self::Lines => "lines",
+            Self::Origins => "origins",
+            Self::Waiting => "waiting",
+        }
+    }
+
     /// Bytes of a limit that it has.
     pub fn of(self, limit_bytes: usize) -> usize {
         let parts = Self::TABLE.iter().find(|(share, _)| *share == self).map_or(0, |(_, parts)| *parts);

@@ -59,6 +59,7 @@ counters! {
     FrameCut Outcome "frames_cut" "frames shorter than their headers say (cut by the snap length or malformed)"
     FrameMalformed Outcome "frames_malformed" "frames whose headers contradict themselves"
     FrameLinkUnread Outcome "frames_link_unread" "frames of a link type that is not read"
+    FramesShortened Info "frames_shortened" "frames of which only a part was kept, because they were longer than capture.snaplen"
     KernelDrops Loss "kernel_drops" "frames dropped by the kernel because the capture ring was full"
     InterfaceDrops Loss "interface_drops" "frames dropped by the interface or its driver"
     ClockUnset Loss "clock_unset" "frames captured while the clock showed a time before gatewatch was built (not judged)"

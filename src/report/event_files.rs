@@ -136,7 +136,7 @@ fn append(path: &Path, known: u64, lines: &str) -> std::io::Result<u64> {
     // place would leave a hole of zeros.
     let found = file.metadata()?.len();
     if found < known {
-        tracing::warn!(path = %path.display(), known, found, "an events file was shortened or moved away by something else");
+        tracing::warn!(target: "gatewatch::retry", path = %path.display(), known, found, "an events file was shortened or moved away by something else");
     }
     // Longer: an attempt that failed half-way has left bytes behind what was committed.
     let begin = known.min(found);

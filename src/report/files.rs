@@ -42,7 +42,7 @@ pub fn link_latest(folder: &Path, name: &str, target: &str) {
     let made = std::os::unix::fs::symlink(target, &temporary)
         .and_then(|()| fs::rename(&temporary, folder.join(name)));
     if let Err(error) = made {
-        tracing::warn!(%error, name, "a link to the latest file could not be made");
+        tracing::warn!(target: "gatewatch::retry", %error, name, "a link to the latest file could not be made");
     }
 }
 

@@ -233,6 +233,7 @@ mod tests {
                 peak_per_minute: attempts.div_ceil(2),
                 headline: attempts % 2 == 0,
                 place: Place::from_code("DE"),
+                grade: crate::model::grade::Grade::E2,
             };
             let key = IncidentKey { first, source, class: Class::WebSqli, site: "a".into() };
             snapshot.add_incident(key, sums);

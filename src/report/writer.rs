@@ -220,7 +220,7 @@ impl Writer {
         // From here on it is counted: nothing may fail any more, or it would be given again.
         self.events.committed(lengths);
         if let Err(error) = self.turn_key(snapshot.pseudonym_month) {
-            tracing::warn!(%error, "the key of pseudonyms could not be moved on; tried again with the next write");
+            tracing::warn!(target: "gatewatch::retry", %error, "the key of pseudonyms could not be moved on; tried again with the next write");
         }
         if self.setup.mode == Mode::Replay {
             self.spans.append(&mut snapshot.spans);

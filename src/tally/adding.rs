@@ -62,7 +62,9 @@ impl Snapshot {
     pub fn add_incident(&mut self, key: IncidentKey, sums: IncidentSums) {
         if self.incidents.len() < INCIDENTS_MAX || self.incidents.contains_key(&key) {
             let known = self.incidents.entry(key).or_insert(sums);
-            *known = IncidentSums { headline: known.headline || sums.headline, ..sums };
+            let grade =
+                if known.grade.is_proven() && !sums.grade.is_proven() { known.grade } else { sums.grade };
+            *known = IncidentSums { headline: known.headline || sums.headline, grade, ..sums };
         }
     }
 

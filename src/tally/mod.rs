@@ -120,6 +120,9 @@ pub struct IncidentSums {
     pub headline: bool,
     /// Where its source is.
     pub place: Place,
+    /// How well that is proven: of those of its attempts since the last snapshot that are proven the last one's, else the last
+    /// one's.
+    pub grade: Grade,
 }
 
 /// Number of a campaign: a hash of what its attempts have in common. 0 is none.

@@ -111,7 +111,7 @@ impl Bed {
     }
 
     /// Gives the client an address.
-    fn own(&mut self, source: &str) {
+    pub fn own(&mut self, source: &str) {
         if !self.addresses.insert(source.to_owned()) {
             return;
         }

@@ -106,6 +106,11 @@ impl Daemon {
         Self::begin(bed, home, &["-i", interface])
     }
 
+    /// The same with further options.
+    pub fn start_with(bed: &Bed, home: &Home, interface: &str, options: &[&str]) -> Self {
+        Self::begin(bed, home, &[&["-i", interface], options].concat())
+    }
+
     /// The same on the interfaces that its settings name.
     pub fn start_as_set(bed: &Bed, home: &Home) -> Self {
         Self::begin(bed, home, &[])

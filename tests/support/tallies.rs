@@ -240,6 +240,7 @@ impl Tallies {
             peak_per_minute: many.attempts.div_ceil(3),
             headline,
             place,
+            grade,
         };
         self.snapshot.add_incident(key, sums);
         self.snapshot.add_frames(

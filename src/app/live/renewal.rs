@@ -1,11 +1,12 @@
 //! What a running pipeline counts by, and taking other settings, databases and lists into use.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
 use crossbeam_channel::bounded;
 
-use crate::app::live::{Pipeline, lock};
+use crate::app::live::{Pipeline, lock, own_sites};
 use crate::app::pipeline::{Order, Reload};
 use crate::app::prepare;
 use crate::classify::database::DatabaseInfo;
@@ -44,6 +45,13 @@ impl Used {
         }
     }
 
+    /// When each database was built, by its type.
+    pub(super) fn built(&self) -> BTreeMap<String, f64> {
+        let secs =
+            |info: &DatabaseInfo| Some(info.build_date.parse::<jiff::Timestamp>().ok()?.as_second() as f64);
+        self.databases.iter().filter_map(|info| Some((info.kind.clone(), secs(info)?))).collect()
+    }
+
     /// Databases by name and date.
     pub(super) fn described(&self) -> Vec<String> {
         self.databases.iter().map(|info| format!("{} {}", info.kind, info.build_date)).collect()
@@ -67,7 +75,8 @@ impl Pipeline {
     fn take(&self, used: Used, geo: Geo) -> Result<(), String> {
         let (taken, answer) = bounded(1);
         let (settings, provenance) = (Arc::clone(&used.settings), used.provenance.clone());
-        let order = Order::Reload(Box::new(Reload { settings, geo, provenance, taken }));
+        let fallback = own_sites(&self.own, &settings);
+        let order = Order::Reload(Box::new(Reload { settings, geo, fallback, provenance, taken }));
         if !self.order(order) || answer.recv_timeout(RELOAD_MAX).is_err() {
             return Err("the classifier is too busy to take new settings; try again".into());
         }
@@ -98,7 +107,7 @@ impl Pipeline {
         if (&new.databases, &new.lists_hash) != (&old.databases, &old.lists_hash) {
             let databases = new.described().join(", ");
             if let Err(error) = self.take(new, geo) {
-                tracing::warn!(error, "databases are not renewed yet");
+                tracing::warn!(target: "gatewatch::retry", error, "databases are not renewed yet");
                 return false;
             }
             tracing::info!(databases, "databases and lists are renewed");

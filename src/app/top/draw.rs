@@ -7,7 +7,7 @@ use ratatui::text::Line as TextLine;
 use ratatui::widgets::Paragraph;
 
 use crate::app::activity::ActivityRow;
-use crate::app::pipeline::Status;
+use crate::app::state::Status;
 use crate::app::top::view::{Line, View};
 use crate::report::countries;
 use crate::report::sentence::grouped;

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::time::Duration;
 
 use crate::app::activity::{ActivityRow, IncidentNow};
-use crate::app::pipeline::Status;
+use crate::app::state::Status;
 use crate::report::zone::Zone;
 
 /// Answers that rates are told over: ten seconds.

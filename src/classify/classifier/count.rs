@@ -160,6 +160,7 @@ impl Classifier {
             peak_per_minute: so_far.peak_per_minute,
             headline: counted.headline,
             place: who.origin.place,
+            grade: who.grade,
         };
         self.delta.add_incident(key, sums);
     }

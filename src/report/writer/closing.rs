@@ -143,7 +143,7 @@ impl Writer {
     fn shrink(&mut self) -> Result<(), ReportError> {
         let today = Period::containing(PeriodKind::Day, self.clock.now()).first_hour();
         for given_up in self.store.shrink(self.setup.state.limit.0, today)? {
-            tracing::warn!(given_up, "the store is larger than state.limit and was made smaller");
+            tracing::warn!(target: "gatewatch::retry", given_up, "the store is larger than state.limit and was made smaller");
         }
         Ok(())
     }
