@@ -17,6 +17,8 @@ use crate::exit;
 const SETTINGS: &str = include_str!("../../config/gatewatch.toml");
 /// Title of the manual that the pages are part of.
 const MANUAL: &str = "gatewatch";
+/// An empty argument as roff writes it: nothing at all would move those after it.
+const NO_DATE: &str = "\"\"";
 
 /// Files and folders, for the page of the daemon.
 const FILES: [(&str, &str); 8] = [
@@ -51,7 +53,7 @@ fn commands(command: &Command, folder: &Path) -> io::Result<()> {
     command.get_subcommands().filter(|sub| !sub.is_hide_set()).try_for_each(|sub| commands(sub, folder))?;
     let is_main = command.get_name() == "gatewatch";
     // What `--version` adds in brackets is the builder's, not the page's.
-    let man = Man::new(command.clone()).section("8").source(source()).manual(MANUAL);
+    let man = Man::new(command.clone()).section("8").date(NO_DATE).source(source()).manual(MANUAL);
     let mut page = Vec::new();
     man.render_title(&mut page)?;
     man.render_name_section(&mut page)?;
@@ -131,7 +133,7 @@ impl<'t> Comment<'t> {
 /// gatewatch.toml(5), of the shipped file: a section for each table, an item for each key.
 fn settings(shipped: &str) -> String {
     let mut page = Roff::new();
-    page.control("TH", ["gatewatch.toml", "5", "", &source(), MANUAL]);
+    page.control("TH", ["gatewatch.toml", "5", NO_DATE, &source(), MANUAL]);
     page.control("SH", ["NAME"]);
     page.text([roman("gatewatch.toml - settings of gatewatch(8)")]);
     page.control("SH", ["DESCRIPTION"]);

@@ -19,7 +19,7 @@ mod frames;
 mod input;
 mod reassembly;
 #[cfg(test)]
-pub mod seeds;
+pub(crate) mod seeds;
 #[cfg(test)]
 mod tests;
 

@@ -195,8 +195,8 @@ pub fn table(bytes: &[u8]) {
             payload,
             forgeable: head & 0x40 != 0,
         };
-        // From no time to a minute.
-        now = now.plus_micros(1_000 * i64::from((head >> 3 & 7).pow(6)));
+        // From no time to two minutes.
+        now = now.plus_micros(1_000 * i64::from(head >> 3 & 7).pow(6));
         listener.sent.note(&segment);
         table.segment(now, &segment, &mut listener, &mut counters);
         assert!(table.len() <= limits.flows_max);

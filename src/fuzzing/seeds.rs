@@ -118,6 +118,9 @@ fn openings(app: Option<&str>) -> Vec<Vec<u8>> {
         ("http", b"POST /a?x=1%27%20UNION%20SELECT%201-- HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nabc\r\n0\r\n\r\nGET /b HTTP/1.1\r\n\r\n", b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nokHTTP/1.1 404 Not Found\r\n\r\n"),
         ("http", b"PROXY TCP4 198.51.100.7 203.0.113.10 4711 80\r\nGET /../../etc/passwd HTTP/1.0\r\n\r\n", b""),
         ("probe", b"HELP\r\n", b""),
+        ("ftp", b"USER a\r\nPASS b\r\n", b"220 ProFTPD Server ready.\r\n331 a\r\n530 no\r\n"),
+        ("imap", b"a1 LOGIN a b\r\n", b"* OK IMAP4rev1 ready\r\na1 NO no\r\n"),
+        ("pop3", b"USER a\r\nPASS b\r\n", b"+OK ready <1.2@mx.example.org>\r\n+OK\r\n-ERR no\r\n"),
         ("websocket", b"\x81\x85\x01\x02\x03\x04igohn", b"\x81\x02ok"),
         ("smtp", b"EHLO a\r\nAUTH LOGIN\r\nYWRtaW4=\r\nYQ==\r\nSTARTTLS\r\n", b"220 a ESMTP\r\n250 a\r\n334 VXNlcm5hbWU6\r\n334 UGFzc3dvcmQ6\r\n535 no\r\n220 go\r\n"),
     ];
