@@ -25,7 +25,8 @@ use gatewatch::model::time::Timestamp;
 use gatewatch::report::provenance::Provenance;
 use gatewatch::report::writer::{Mode, Setup, Writer};
 use gatewatch::tally::{
-    Campaign, CampaignId, Endpoint, EndpointSums, FrameKey, Snapshot, SourceDay, SourceSums, Sums, TallyKey,
+    Campaign, CampaignId, Endpoint, EndpointSums, FrameKey, IncidentKey, IncidentSums, Snapshot, SourceDay,
+    SourceSums, Sums, TallyKey,
 };
 use serde_json::{Value, json};
 
@@ -174,6 +175,15 @@ fn snapshot(day: u8, count: u64) -> Snapshot {
             sector: Sector::Located,
         };
         snapshot.add_source(key, &SourceSums { sums, ..SourceSums::at(time) });
+        let incident = IncidentKey {
+            first: time,
+            source: Some(SourceKey::of(address)),
+            class: Class::WebSqli,
+            site: Arc::clone(&text),
+        };
+        let so_far =
+            IncidentSums { last: time, attempts: count, peak_per_minute: count, headline: true, place };
+        snapshot.add_incident(incident, so_far);
         snapshot.add_system(64_500 + u32::from(number), &text);
         let (rule, client, payload) = (Arc::clone(&text), (&*text).into(), (&*text).into());
         snapshot.add_campaign(Campaign { id: campaign, class: Class::WebSqli, rule, client, payload });

@@ -7,7 +7,7 @@ use serde::Serialize;
 use crate::model::class::Class;
 use crate::report::countries;
 use crate::report::query::StoreRow;
-use crate::report::shape::{Counts, Row};
+use crate::report::shape::{Counts, Row, add_to};
 use crate::report::units::UnitRow;
 
 /// Countries told of each site; the rest is one row, so that every site sums to its total.
@@ -44,7 +44,7 @@ impl BySite {
         }
         let Some(sums) = self.0.get_mut(&row.site) else { return };
         for (table, key) in [(&mut sums.classes, &row.class), (&mut sums.origins, &row.place)] {
-            table.entry(key.clone()).or_default().add(row.counts);
+            add_to(table, key, row.counts);
         }
     }
 

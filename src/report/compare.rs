@@ -203,7 +203,7 @@ mod tests {
         assert_eq!(overseas.per_hour, [Some(8.333_333), Some(16.612_903)]);
         let told = more.told().join(" ");
         assert!(
-            told.contains("Attempts from overseas: 8.3 an observed hour in 2011-06, 16.6 in 2011-07, 1.99 times as many (95 per cent"),
+            told.contains("Attempts from overseas: 8.33 an observed hour in 2011-06, 16.6 in 2011-07, 1.99 times as many (95 per cent"),
             "{told}"
         );
         assert!(told.ends_with("a change (p < 0.001)."), "{told}");

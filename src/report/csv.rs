@@ -5,8 +5,10 @@ use serde_json::Value;
 use crate::report::campaigns::CampaignRow;
 use crate::report::doubtful::Doubtful;
 use crate::report::format::Output;
+use crate::report::incidents::IncidentRow;
 use crate::report::reading::ReadingRow;
 use crate::report::regimes::RegimeRow;
+use crate::report::rhythm::{Cell, Rhythm, WEEKDAYS};
 use crate::report::shape::{Counts, OriginRow, Report, Row, Step};
 use crate::report::trend::Month;
 
@@ -84,8 +86,10 @@ pub fn write(report: &Report, _: &Value) -> Vec<Output> {
         table("grades", &named(), &report.grades),
         table("sectors", &named(), &report.sectors),
         table("labels", &named(), &report.labels),
+        table("by_site", &by_site(), &site_rows(report)),
         table("origins", &origins(), &report.origins),
         table("series", &series(), &report.series),
+        table("rhythm", &rhythm(), &rhythm_cells(report)),
         table(
             "totals",
             &[("unit", |row: &Pair| row.0.clone()), ("count", |row| row.1.clone())],
@@ -97,6 +101,7 @@ pub fn write(report: &Report, _: &Value) -> Vec<Output> {
             &losses(report),
         ),
         table("likely_false_alarms", &doubtful(), &report.likely_false_alarms),
+        table("incidents", &incidents(), &report.incidents),
         table("campaigns", &campaigns(), &report.campaigns),
         table("regimes", &regimes(), &report.regimes),
         table("trend", &trend(), report.trend.iter().flat_map(|trend| &trend.months)),
@@ -151,6 +156,8 @@ fn origins() -> Vec<Column<OriginRow>> {
         ],
         vec![
             ("share", |row| optional(row.share)),
+            ("share_low", |row| optional(row.interval.map(|[low, _]| low))),
+            ("share_high", |row| optional(row.interval.map(|[_, high]| high))),
             ("base_rate", |row| optional(row.base_rate)),
             ("campaigns", |row| optional(row.campaigns)),
             ("sources", |row| optional(row.sources)),
@@ -171,6 +178,19 @@ fn series() -> Vec<Column<Step>> {
             ("breaks", |row| row.breaks.join(" ")),
         ],
     )
+}
+
+fn rhythm_cells(report: &Report) -> Vec<Cell> {
+    report.rhythm.iter().flat_map(Rhythm::cells).collect()
+}
+
+fn rhythm() -> Vec<Column<Cell>> {
+    vec![
+        ("weekday", |row| WEEKDAYS.get(row.weekday).copied().unwrap_or_default().to_owned()),
+        ("hour", |row| row.hour.to_string()),
+        ("headline_attempts", |row| row.attempts.to_string()),
+        ("seconds_observed", |row| row.seconds.to_string()),
+    ]
 }
 
 /// A name and its number.
@@ -206,6 +226,64 @@ fn doubtful() -> Vec<Column<Doubtful>> {
         ("attempts", |row| row.attempts.to_string()),
         ("clean_sources", |row| row.clean_sources.to_string()),
     ]
+}
+
+fn incidents() -> Vec<Column<IncidentRow>> {
+    vec![
+        ("source", |row| row.source.clone()),
+        ("place", |row| row.place.clone()),
+        ("class", |row| row.class.clone()),
+        ("site", |row| row.site.clone()),
+        ("headline", |row| row.headline.to_string()),
+        ("first_seen", |row| row.first_seen.clone()),
+        ("last_seen", |row| row.last_seen.clone()),
+        ("seconds", |row| row.seconds.to_string()),
+        ("attempts", |row| row.attempts.to_string()),
+        ("peak_per_minute", |row| row.peak_per_minute.to_string()),
+    ]
+}
+
+/// A class or an origin of a site.
+struct SiteRow<'r> {
+    site: &'r str,
+    table: &'static str,
+    id: &'r str,
+    title: &'r str,
+    counts: &'r Counts,
+}
+
+impl Counted for SiteRow<'_> {
+    fn counts(&self) -> &Counts {
+        self.counts
+    }
+}
+
+fn site_rows(report: &Report) -> Vec<SiteRow<'_>> {
+    let mut rows = Vec::new();
+    for part in &report.by_site {
+        for (table, of_table) in [("classes", &part.classes), ("origins", &part.origins)] {
+            rows.extend(of_table.iter().map(|row| SiteRow {
+                site: &part.site,
+                table,
+                id: &row.id,
+                title: &row.title,
+                counts: &row.counts,
+            }));
+        }
+    }
+    rows
+}
+
+fn by_site<'r>() -> Vec<Column<SiteRow<'r>>> {
+    around_counts(
+        vec![
+            ("site", |row| row.site.to_owned()),
+            ("table", |row| row.table.to_owned()),
+            ("id", |row| row.id.to_owned()),
+            ("title", |row| row.title.to_owned()),
+        ],
+        Vec::new(),
+    )
 }
 
 fn campaigns() -> Vec<Column<CampaignRow>> {

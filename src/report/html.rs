@@ -30,12 +30,9 @@ struct Section {
 /// The parts of the page below its head, in their order.
 const SECTIONS: &[Section] = &[
     Section { id: "figures", title: "Key figures", write: |report, _| Some(overview::figures(report)) },
-    Section {
-        id: "coverage",
-        title: "When was watched",
-        write: |report, _| Some(overview::coverage(report)),
-    },
+    Section { id: "coverage", title: "Time observed", write: |report, _| Some(overview::coverage(report)) },
     Section { id: "time", title: "Over time", write: |report, _| time::series(report) },
+    Section { id: "week", title: "When in the week", write: |report, _| time::rhythm(report) },
     Section { id: "trend", title: "Month by month", write: |report, _| time::trend(report) },
     Section { id: "sites", title: "Protected sites", write: |report, _| sites::sites(report) },
     Section { id: "origins", title: "Where from", write: |report, _| Some(origins::places(report)) },

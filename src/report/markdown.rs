@@ -5,8 +5,10 @@ use std::fmt::Write;
 
 use serde_json::Value;
 
+use crate::report::earlier;
 use crate::report::format::Output;
-use crate::report::sentence::{self, grouped, per_cent};
+use crate::report::rhythm::WEEKDAYS;
+use crate::report::sentence::{self, grouped};
 use crate::report::shape::{Report, Row};
 use crate::report::text::lines::safe;
 
@@ -19,6 +21,7 @@ const PARAGRAPH_LETTERS_MAX: usize = 4_000;
 pub fn write(report: &Report, sealed: &Value) -> Vec<Output> {
     let mut text = String::new();
     head(&mut text, report);
+    earlier(&mut text, report);
     for (title, rows) in [
         ("Rows of the statement", &report.sectors),
         ("Sites", &report.sites),
@@ -31,10 +34,13 @@ pub fn write(report: &Report, sealed: &Value) -> Vec<Output> {
         table(&mut text, "Labels", &report.labels);
     }
     ladder_and_origins(&mut text, report);
+    by_site(&mut text, report);
     units(&mut text, report);
     readings(&mut text, report);
     series(&mut text, report);
+    rhythm(&mut text, report);
     trend(&mut text, report);
+    incidents(&mut text, report);
     campaigns(&mut text, report);
     counts(&mut text, "Losses", &report.losses);
     counts(&mut text, "Not judged: watched, and no attack", &report.not_judged);
@@ -51,7 +57,7 @@ fn head(text: &mut String, report: &Report) {
         "# gatewatch report for {}{}\n\n> {}\n\nPeriod {} to {}{}. Observed {} of {} seconds ({} %).{}\n",
         cell(&report.period.name),
         if report.open { " (open: it will still change)" } else { "" },
-        paragraph(&report.headline.text),
+        paragraph(&sentence::capital(&report.headline.text)),
         report.zone.moment(&report.period.from),
         report.zone.moment(&report.period.to),
         report.zone.other_than_utc().map_or_else(String::new, |name| {
@@ -59,7 +65,7 @@ fn head(text: &mut String, report: &Report) {
         }),
         grouped(coverage.seconds_observed.unsigned_abs()),
         grouped(coverage.seconds.unsigned_abs()),
-        per_cent(coverage.seconds_observed.unsigned_abs(), coverage.seconds.unsigned_abs()),
+        sentence::observed(coverage.seconds_observed, coverage.seconds),
         if report.headline.lower_bound { " Something was lost: counts are lower bounds (≥)." } else { "" },
     );
     for told in sentence::certainty(report) {
@@ -105,6 +111,20 @@ fn series(text: &mut String, report: &Report) {
             grouped(step.seconds_observed.unsigned_abs()),
             step.breaks.join(", ")
         );
+    }
+}
+
+/// The headline's attempts by weekday and hour.
+fn rhythm(text: &mut String, report: &Report) {
+    let Some(rhythm) = report.rhythm.as_ref().filter(|rhythm| rhythm.busiest().is_some()) else { return };
+    text.push_str("\n## When in the week (headline attempts, UTC)\n\n| day |");
+    (0..24).for_each(|hour| {
+        let _ = write!(text, " {hour} |");
+    });
+    let _ = write!(text, "\n| --- |{}\n", " ---: |".repeat(24));
+    for (day, row) in WEEKDAYS.iter().zip(&rhythm.headline_attempts) {
+        let counts: Vec<String> = row.iter().map(|count| grouped(*count)).collect();
+        let _ = writeln!(text, "| {day} | {} |", counts.join(" | "));
     }
 }
 
@@ -201,18 +221,50 @@ fn ladder_and_origins(text: &mut String, report: &Report) {
         let _ = writeln!(text, "| {unit} | {count} |");
     }
     text.push_str(
-        "\n## Origins\n\n| of | code | name | attempts | headline | share |\n| --- | --- | --- | ---: | ---: | ---: |\n",
+        "\n## Origins\n\n| of | code | name | attempts | headline | share | 95 % interval | of all addresses | sources |\n\
+         | --- | --- | --- | ---: | ---: | ---: | ---: | ---: | ---: |\n",
     );
+    let percent = |part: f64| format!("{:.1} %", part * 100.0);
     for row in &report.origins {
-        let share = row.share.map_or_else(String::new, |share| format!("{:.1} %", share * 100.0));
+        let between = row
+            .interval
+            .map_or_else(String::new, |[low, high]| format!("{:.1} to {}", low * 100.0, percent(high)));
         let _ = writeln!(
             text,
-            "| {} | {} | {} | {} | {} | {share} |",
+            "| {} | {} | {} | {} | {} | {} | {between} | {} | {} |",
             row.kind,
             cell(&row.code),
             cell(&row.name),
             grouped(row.counts.attempts),
-            grouped(row.counts.headline_attempts)
+            grouped(row.counts.headline_attempts),
+            row.share.map_or_else(String::new, percent),
+            row.base_rate.map_or_else(String::new, percent),
+            optional(row.sources)
+        );
+    }
+}
+
+/// The periods that readers set beside this one.
+fn earlier(text: &mut String, report: &Report) {
+    let periods = earlier::periods(report);
+    if periods.is_empty() {
+        return;
+    }
+    text.push_str(
+        "\n## Beside earlier periods\n\n| period | observed | headline | overseas | in 30 observed days | change to this period | not alike in |\n\
+         | --- | ---: | ---: | ---: | ---: | ---: | --- |\n",
+    );
+    for row in periods {
+        let _ = writeln!(
+            text,
+            "| {} | {} % | {} | {} | {} | {} | {} |",
+            row.period,
+            sentence::observed(row.seconds_observed, row.seconds),
+            grouped(row.headline_attempts),
+            optional(row.overseas_attempts),
+            optional(row.scaled()),
+            row.change.map_or_else(String::new, earlier::change),
+            row.differs.join(", ")
         );
     }
 }
@@ -228,7 +280,7 @@ fn trend(text: &mut String, report: &Report) {
             text,
             "| {} | {} % | {} | {} | {} | {} |",
             month.period,
-            per_cent(month.seconds_observed.unsigned_abs(), month.seconds.unsigned_abs()),
+            sentence::observed(month.seconds_observed, month.seconds),
             grouped(month.headline_attempts),
             optional(month.overseas_attempts),
             sentence::normalised(month),
@@ -238,6 +290,59 @@ fn trend(text: &mut String, report: &Report) {
     let shifts = trend.level_shifts.iter().map(sentence::level_shift);
     for told in shifts.chain(trend.method_told().map(str::to_owned)) {
         let _ = write!(text, "\n{}\n", paragraph(&told));
+    }
+}
+
+/// Which classes each site was sent.
+fn by_site(text: &mut String, report: &Report) {
+    if report.by_site.len() < 2 {
+        return;
+    }
+    text.push_str(
+        "\n## Classes by site\n\n| site | class | title | attempts | headline | overseas | incidents |\n\
+         | --- | --- | --- | ---: | ---: | ---: | ---: |\n",
+    );
+    for (part, row) in report.by_site.iter().flat_map(|part| part.classes.iter().map(move |row| (part, row)))
+    {
+        let _ = writeln!(
+            text,
+            "| {} | {} | {} | {} | {} | {} | {} |",
+            cell(&part.site),
+            cell(&row.id),
+            cell(&row.title),
+            grouped(row.counts.attempts),
+            grouped(row.counts.headline_attempts),
+            grouped(row.counts.overseas_attempts),
+            grouped(row.counts.incidents)
+        );
+    }
+}
+
+/// The largest incidents.
+fn incidents(text: &mut String, report: &Report) {
+    if report.incidents.is_empty() {
+        return;
+    }
+    let _ = write!(
+        text,
+        "\n## Largest incidents\n\n| source | origin | class | site | first ({0}) | last ({0}) | attempts | busiest minute | headline |\n\
+         | --- | --- | --- | --- | --- | --- | ---: | ---: | --- |\n",
+        cell(report.zone.other_than_utc().unwrap_or("UTC"))
+    );
+    for row in &report.incidents {
+        let _ = writeln!(
+            text,
+            "| {} | {} | {} | {} | {} | {} | {} | {} | {} |",
+            cell(&row.source),
+            cell(&row.place),
+            cell(&row.class),
+            cell(&row.site),
+            report.zone.second(&row.first_seen),
+            report.zone.second(&row.last_seen),
+            grouped(row.attempts),
+            grouped(row.peak_per_minute),
+            if row.headline { "yes" } else { "no" }
+        );
     }
 }
 

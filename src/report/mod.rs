@@ -25,6 +25,7 @@ pub mod reading;
 pub mod recount;
 pub mod regimes;
 pub mod retention;
+pub mod rhythm;
 pub mod rollup;
 pub mod sentence;
 pub mod shape;
@@ -41,6 +42,7 @@ pub mod writer;
 pub mod zone;
 
 mod csv;
+mod earlier;
 mod event_files;
 mod html;
 mod insert;

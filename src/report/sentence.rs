@@ -6,7 +6,7 @@ use crate::model::period::PeriodKind;
 use crate::report::shape::{Report, Totals};
 use crate::report::span::Span;
 use crate::report::summary::EVENTS_UNWRITTEN;
-use crate::report::trend::{LevelShift, Month, Trend};
+use crate::report::trend::{LevelShift, Month, OBSERVED_MIN, Trend};
 use crate::report::{countries, merge};
 
 /// Numbers that are spelled out.
@@ -30,6 +30,9 @@ const MONTHS: [&str; 12] = [
 /// A database older than this is spoken of. Good ones drift by about a point of IPv4 a year, and by three times that of IPv6.
 pub const OLD_DAYS: i64 = 90;
 
+/// Observed for less than this part of the time, the number is told scaled as well.
+const SCALED_BELOW: f64 = 0.98;
+
 /// A whole number with its thousands apart: `144,000`.
 pub fn grouped(number: u64) -> String {
     let digits = number.to_string();
@@ -50,6 +53,36 @@ pub fn per_cent(part: u64, whole: u64) -> String {
     }
     let tenths = (u128::from(part) * 2_000 + u128::from(whole)) / (u128::from(whole) * 2);
     format!("{}.{}", tenths / 10, tenths % 10)
+}
+
+/// The part of a time that was observed, as per cent with one decimal, rounded down: nearly all of it is not all of it.
+pub fn observed(seconds_observed: i64, seconds: i64) -> String {
+    let (observed, seconds) = (seconds_observed.unsigned_abs(), seconds.unsigned_abs());
+    let tenths = u128::from(observed.min(seconds)) * 1_000 / u128::from(seconds.max(1));
+    format!("{}.{}", tenths / 10, tenths % 10)
+}
+
+/// What the headline's number would be had all of the time been observed; of several months their mean. None where nearly all
+/// was observed, and where too little was to say.
+pub fn scaled(report: &Report) -> Option<u64> {
+    let coverage = &report.period.coverage;
+    let number = report.headline.overseas_attempts.unwrap_or(report.headline.attempts);
+    // What several sensors counted rests on more time than all of them observed.
+    if number == 0 || report.merged.is_some() || !(OBSERVED_MIN..SCALED_BELOW).contains(&coverage.share) {
+        return None;
+    }
+    let told = report.headline.overseas_monthly_mean.unwrap_or(number as f64);
+    #[expect(clippy::cast_sign_loss, reason = "counts are not below zero")]
+    Some((told * coverage.seconds as f64 / coverage.seconds_observed as f64).round() as u64)
+}
+
+/// Whether the sentence tells a mean of months.
+pub fn is_mean(report: &Report) -> bool {
+    let headline = &report.headline;
+    headline
+        .overseas_monthly_mean
+        .zip(headline.overseas_attempts)
+        .is_some_and(|(mean, all)| mean < all as f64)
 }
 
 /// The sentence of a report.
@@ -77,6 +110,23 @@ pub fn headline(report: &Report, span: &Span) -> String {
         _ => format!("{when} {sites} {was} attacked from overseas {}", times(overseas, at_least)),
     };
     finish(&text, report, true)
+}
+
+/// How long something took: `45 s`, `12 min`, `3 h 05 min`, `2 d 04 h`.
+pub fn duration(seconds: i64) -> String {
+    let (minutes, hours) = (seconds / 60, seconds / 3_600);
+    match seconds {
+        ..60 => format!("{seconds} s"),
+        60..3_600 => format!("{minutes} min"),
+        3_600..86_400 => format!("{hours} h {:02} min", minutes % 60),
+        _ => format!("{} d {:02} h", hours / 24, hours % 24),
+    }
+}
+
+/// Where a sentence begins something, it begins as a sentence does.
+pub fn capital(sentence: &str) -> String {
+    let mut letters = sentence.chars();
+    letters.next().map_or_else(String::new, |first| first.to_uppercase().chain(letters).collect())
 }
 
 /// The ladder, unit by unit, each number with what it is: at least, an estimate, or not told.
@@ -113,6 +163,7 @@ pub fn certainty(report: &Report) -> Vec<String> {
             grouped(*unwritten)
         ));
     }
+    told.extend(of_all_time(report));
     if let Some([low, high]) = headline.interval.filter(|[low, high]| low < high) {
         told.push(format!(
             "With what was lost the number lies between {} and {}.",
@@ -121,7 +172,7 @@ pub fn certainty(report: &Report) -> Vec<String> {
         ));
     }
     if let Some(top) = &headline.top_country
-        && let Some([low, high]) = top.interval
+        && let Some([low, high]) = top.interval.filter(|[low, high]| low < high)
     {
         told.push(format!(
             "The share of {} lies between {:.1} and {:.1} per cent (95 per cent interval, over sources).",
@@ -153,6 +204,19 @@ pub fn certainty(report: &Report) -> Vec<String> {
     told
 }
 
+/// The number as it would be had all of the time been observed, where much was not.
+fn of_all_time(report: &Report) -> Option<String> {
+    let scaled = scaled(report)?;
+    let coverage = &report.period.coverage;
+    let observed = observed(coverage.seconds_observed, coverage.seconds);
+    let told = if is_mean(report) {
+        format!("the mean is {} times a month", grouped(scaled))
+    } else {
+        format!("the number is {}", grouped(scaled))
+    };
+    Some(format!("{observed} per cent of the time was observed; scaled to all of it {told}."))
+}
+
 /// Whether it is getting worse, or why that cannot be told.
 fn trend(trend: &Trend) -> Option<String> {
     let (Some(change), Some([low, high]), Some(p_value)) =
@@ -182,7 +246,7 @@ fn trend(trend: &Trend) -> Option<String> {
     })
 }
 
-/// The headline's number of a month by 30 days of observed time; empty where nothing was observed.
+/// The headline's number of a month by 30 days of observed time; empty where too little was observed for one.
 pub fn normalised(month: &Month) -> String {
     #[expect(clippy::cast_sign_loss, reason = "counts are not below zero")]
     month.normalised.map_or_else(String::new, |number| grouped(number.round() as u64))
@@ -325,6 +389,11 @@ mod tests {
         assert_eq!(per_cent(1_495, 10_000), "15.0", "half is rounded up");
         assert_eq!(per_cent(u64::MAX, u64::MAX), "100.0");
         assert_eq!(per_cent(0, 0), "0.0");
+        assert_eq!([45, 61, 11_100, 187_200].map(duration), ["45 s", "1 min", "3 h 05 min", "2 d 04 h"]);
+        assert_eq!(
+            [(0, 10), (9_999, 10_000), (10, 10), (0, 0)].map(|(a, b)| observed(a, b)),
+            ["0.0", "99.9", "100.0", "0.0"]
+        );
     }
 
     #[test]

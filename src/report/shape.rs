@@ -13,6 +13,7 @@ use crate::report::incidents::IncidentRow;
 use crate::report::merge::Merged;
 use crate::report::reading::ReadingRow;
 use crate::report::regimes::RegimeRow;
+use crate::report::rhythm::Rhythm;
 use crate::report::trend::Trend;
 use crate::report::units::UnitPart;
 use crate::report::zone::Zone;
@@ -188,6 +189,16 @@ impl Counts {
     }
 }
 
+/// Adds counts to a row of a table; its name is copied but once.
+pub fn add_to(table: &mut BTreeMap<String, Counts>, key: &str, counts: Counts) {
+    match table.get_mut(key) {
+        Some(sum) => sum.add(counts),
+        None => {
+            table.insert(key.to_owned(), counts);
+        }
+    }
+}
+
 /// A row with a name.
 #[derive(Clone, Debug, Serialize)]
 pub struct Row {
@@ -297,6 +308,8 @@ pub struct Report {
     pub readings: Vec<ReadingRow>,
     /// Over time.
     pub series: Vec<Step>,
+    /// When in the week; `null` under a week, and where hours are no longer kept.
+    pub rhythm: Option<Rhythm>,
     /// Whether it is getting worse; `null` but for months and years.
     pub trend: Option<Trend>,
     /// The largest incidents that touch the period, those in the headline first.
@@ -345,6 +358,15 @@ impl Report {
             self.origins.iter().filter(|row| row.kind == kind).map(|row| row.counts.attempts).sum::<u64>()
         };
         let series = self.series.iter().map(|step| step.counts.attempts).sum::<u64>();
+        if let Some(rhythm) = &self.rhythm {
+            let sum = rhythm.cells().map(|cell| cell.attempts).sum::<u64>();
+            if sum != self.headline.attempts {
+                return Err(format!(
+                    "rhythm adds up to {sum} attempts, the headline has {}",
+                    self.headline.attempts
+                ));
+            }
+        }
         let mut parts = vec![
             ("sites", sum(&self.sites)),
             ("classes", sum(&self.classes)),

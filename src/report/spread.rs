@@ -163,34 +163,45 @@ impl Losses {
 /// Attempts of one country and of all, for sources that have the same numbers: how many such sources there are.
 type Groups = BTreeMap<(u64, u64), u64>;
 
-/// Interval of the share of `country` among the attempts of the base, by a bootstrap over sources, which are what is
-/// independent: attempts of one source are not. Where addresses are gone, over prefixes. Seeded by the span, so that it can be
-/// repeated.
-pub fn share_interval(
-    store: &Store,
-    span: &Span,
-    site: Option<&str>,
-    (country, declared): (&str, bool),
-) -> Result<Option<[f64; 2]>, ReportError> {
-    let read = || -> rusqlite::Result<Groups> {
-        let mut statement = store.connection().prepare_cached(&format!(
-            "SELECT here, attempts, count(*) FROM (
-                 SELECT place = ?5 AS here, sum(attempts) AS attempts FROM source_day
-                 WHERE {IN_BASE} AND prefix <> '' AND day >= ?1 AND day < ?2 AND (?3 IS NULL OR site = ?3)
-                 GROUP BY source, CASE WHEN source = '' THEN prefix END, place)
-             GROUP BY here, attempts"
-        ))?;
-        let mut rows = statement.query(params![span.from.0, span.to.0, site, declared, country])?;
+/// The base of the shares of countries by its sources, which are what is independent: attempts of one source are not. Where
+/// addresses are gone, by prefixes. Read once for all countries: a year of sources is a long way to go.
+#[derive(Debug)]
+pub struct Shares {
+    /// Place, attempts of a source there, and how many such sources there are.
+    rows: Vec<(String, u64, u64)>,
+    /// What the draws begin with, so that they can be repeated.
+    seed: String,
+}
+
+impl Shares {
+    /// Reads the sources of a span.
+    pub fn read(store: &Store, span: &Span, site: Option<&str>, declared: bool) -> Result<Self, ReportError> {
+        let read = || -> rusqlite::Result<Vec<(String, u64, u64)>> {
+            let mut statement = store.connection().prepare_cached(&format!(
+                "SELECT place, attempts, count(*) FROM (
+                     SELECT place, sum(attempts) AS attempts FROM source_day
+                     WHERE {IN_BASE} AND prefix <> '' AND day >= ?1 AND day < ?2 AND (?3 IS NULL OR site = ?3)
+                     GROUP BY source, CASE WHEN source = '' THEN prefix END, place)
+                 GROUP BY place, attempts"
+            ))?;
+            let rows = statement.query_map(params![span.from.0, span.to.0, site, declared], |row| {
+                let count = |at| row.get::<_, i64>(at).map(i64::unsigned_abs);
+                Ok((row.get(0)?, count(1)?, count(2)?))
+            })?;
+            rows.collect()
+        };
+        Ok(Self { rows: read().map_err(store.wrap())?, seed: span.name.clone() })
+    }
+
+    /// Interval of the share of `country` among the attempts of the base, by a bootstrap over its sources.
+    pub fn interval(&self, country: &str) -> Option<[f64; 2]> {
         let mut groups = Groups::new();
-        while let Some(row) = rows.next()? {
-            let attempts = row.get::<_, i64>(1)?.unsigned_abs();
-            let part = if row.get(0)? { attempts } else { 0 };
-            *groups.entry((part, attempts)).or_default() += row.get::<_, i64>(2)?.unsigned_abs();
+        for (place, attempts, sources) in &self.rows {
+            let part = if place == country { *attempts } else { 0 };
+            *groups.entry((part, *attempts)).or_default() += sources;
         }
-        Ok(groups)
-    };
-    let groups = read().map_err(store.wrap())?;
-    Ok(bootstrap(&groups, &span.name))
+        bootstrap(&groups, &self.seed)
+    }
 }
 
 /// Poisson bootstrap: each source is drawn Poisson(1) times, so sources that are alike Poisson(their number) times.
@@ -271,6 +282,15 @@ mod tests {
         assert_eq!(losses.of(3), Loss { share: 0.01, told_by: 10_000, group: Some(3) });
         assert_eq!(losses.of(4), Loss { share: 0.4, told_by: 0, group: Some(4) });
         assert_eq!(Losses::of_counters(&BTreeMap::new()).of(0), Loss::default());
+    }
+
+    #[test]
+    fn sources_are_read_once_for_all_countries() {
+        let row = |place: &str, attempts, sources| (place.to_owned(), attempts, sources);
+        let rows = vec![row("US", 1, 629), row("DE", 1, 300), row("FR", 1, 71)];
+        let shares = Shares { rows, seed: "2012".into() };
+        assert_eq!(shares.interval("US"), bootstrap(&Groups::from([((1, 1), 629), ((0, 1), 371)]), "2012"));
+        assert_eq!(shares.interval("AQ"), Some([0.0, 0.0]));
     }
 
     #[test]

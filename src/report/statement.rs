@@ -122,23 +122,30 @@ fn said(told: &Told, strength: Strength) -> Said {
     for sentence in told.template.sentences(strength) {
         let mut text = String::new();
         let mut speaks = false;
+        // Notes that stand together have one mark.
+        let mut marked = notes.len();
         for part in sentence {
             match part {
-                Part::Text(letters) => text.push_str(letters),
+                Part::Text(letters) => {
+                    marked = mark(&mut text, marked, notes.len());
+                    text.push_str(letters);
+                }
                 Part::Value(name) => {
-                    let clause = told.clause(name);
-                    speaks |= clause.is_some();
-                    text.push_str(&clause.unwrap_or_default());
+                    if let Some(clause) = told.clause(name) {
+                        speaks = true;
+                        marked = mark(&mut text, marked, notes.len());
+                        text.push_str(&clause);
+                    }
                 }
                 Part::Note(name) => {
                     if let Some(clause) = told.clause(name) {
                         speaks = true;
                         notes.push(clause);
-                        let _ = write!(text, "[{}]", notes.len());
                     }
                 }
             }
         }
+        mark(&mut text, marked, notes.len());
         if speaks {
             sentences.push(text);
         }
@@ -151,6 +158,17 @@ fn said(told: &Told, strength: Strength) -> Said {
         text: text.trim().to_owned(),
         notes: notes.iter().map(|note| safe(note)).collect(),
     }
+}
+
+/// The mark of the notes behind `marked` up to `last`: `[3]`, `[3–7]`; nothing where there are none. Gives `last`.
+fn mark(text: &mut String, marked: usize, last: usize) -> usize {
+    // Writing to a String cannot fail.
+    let _ = match last.saturating_sub(marked) {
+        0 => Ok(()),
+        1 => write!(text, "[{last}]"),
+        _ => write!(text, "[{}–{last}]", marked + 1),
+    };
+    last
 }
 
 #[cfg(test)]
@@ -181,6 +199,7 @@ mod tests {
         report.headline.sites = vec!["a".into(), "b".into()];
         report.headline.attempts = 1_730_000;
         report.headline.overseas_attempts = Some(1_728_000);
+        report.headline.overseas_monthly_mean = Some(144_000.0);
         report.headline.interval = Some([1_728_000, 1_731_000]);
         report.headline.lower_bound = true;
         report.headline.database_age_days = Some(200);
@@ -228,7 +247,7 @@ mod tests {
             "{}",
             press.text
         );
-        assert!(press.text.ends_with("Only 99.9 per cent of the time was observed."), "{}", press.text);
+        assert!(press.text.ends_with("99.9 per cent of the time was observed."), "{}", press.text);
         let chinese = of(&founding(), "2012", "zh");
         assert!(
             chinese.strengths[0].text.starts_with(
@@ -263,17 +282,39 @@ mod tests {
                 let noted = footnoted.notes.iter().chain([&footnoted.text]).any(|text| text.contains(value));
                 assert!(noted, "{language}: {value} is not in {footnoted:?}");
             }
-            let marks: Vec<&str> = footnoted
-                .text
-                .split('[')
-                .skip(1)
-                .filter_map(|part| part.split_once(']'))
-                .map(|(mark, _)| mark)
-                .collect();
-            let wanted: Vec<String> = (1..=footnoted.notes.len()).map(|number| number.to_string()).collect();
-            assert_eq!(marks, wanted, "{language}");
+            let marks = footnoted.text.split('[').skip(1).filter_map(|part| part.split_once(']'));
+            let mut last = 0;
+            for (mark, _) in marks {
+                let (from, to) = mark.split_once('–').unwrap_or((mark, mark));
+                assert_eq!(from.parse(), Ok(last + 1), "{language}: {}", footnoted.text);
+                last = to.parse().unwrap();
+            }
+            assert_eq!(last, footnoted.notes.len(), "{language}");
             assert!(!full.text.contains(['{', '}']), "{}", full.text);
         }
+    }
+
+    #[test]
+    fn of_a_year_that_was_watched_in_part_the_scaled_number_is_said() {
+        let mut report = founding();
+        let coverage = &mut report.period.coverage;
+        (coverage.seconds_observed, coverage.share) = (coverage.seconds * 3 / 4, 0.75);
+        for (language, wanted) in [
+            (
+                "en",
+                "75.0 per cent of the time was observed. Scaled to all of the time the mean is 192,000 times a month.",
+            ),
+            ("zh", "观测覆盖了75.0%的时间。按全部时间折算，平均每月为192,000次。"),
+        ] {
+            let said = of(&report, "2012", language);
+            assert!(said.strengths[1].text.contains(wanted), "{}", said.strengths[1].text);
+        }
+        let told = crate::report::sentence::certainty(&report).join(" ");
+        assert!(told.contains("75.0 per cent of the time was observed; scaled to all of it"), "{told}");
+        assert!(told.contains("192,000 times a month"), "{told}");
+        // An hour of a year tells nothing of the year.
+        report.period.coverage.share = 0.01;
+        assert!(!of(&report, "2012", "en").strengths[1].text.contains("Scaled"));
     }
 
     #[test]

@@ -8,17 +8,19 @@ use crate::report::distinct::{Dimension, has_unnamed, told};
 use crate::report::dominance::Dominance;
 use crate::report::provenance::{Database, Provenance};
 use crate::report::regimes::{Regime, Way};
+use crate::report::rhythm::Rhythm;
 use crate::report::shape::{
     Counts, Coverage, DEFINITION, Detectors, Headline, OriginRow, PeriodPart, Report, SCHEMA_VERSION,
     SecondOpinion, Step, TopCountry, Totals,
 };
 use crate::report::span::{Days, Span};
+use crate::report::spread::Shares;
 use crate::report::store::{Store, is_loss};
 use crate::report::tables::Tables;
 use crate::report::zone::Zone;
 use crate::report::{
-    ReportError, campaigns, dominance, doubtful, incidents, networks, query, reading, regimes, rollup,
-    sentence, spread, trend,
+    ReportError, campaigns, dominance, doubtful, incidents, networks, query, reading, regimes, rhythm,
+    rollup, sentence, spread, trend,
 };
 
 /// The loss of event lines: attempts that no line represents.
@@ -60,6 +62,7 @@ pub fn build(
     let mut readings = reading::take(&mut counters);
     readings.retain(|row| site.is_none_or(|site| site == row.site));
     let mut tables = Tables::default();
+    tables.rhythm = week(kept, span, &watch);
     query::each_row(store, span, site, |row| tables.add(row, span))?;
     let observed = watch.values().sum::<i64>() / MICROS_PER_SEC;
     let seconds = (span.to.0 - span.from.0) * 3_600;
@@ -85,6 +88,7 @@ pub fn build(
         units: tables.units.parts(),
         readings,
         series: series(asked, &tables.steps, &watch, &regimes)?,
+        rhythm: tables.rhythm,
         trend: trend::read(asked, declared)?,
         incidents: incidents::read(store, span, site)?,
         campaigns: campaigns::read(store, span, site)?,
@@ -111,6 +115,18 @@ pub fn build(
     report.headline.lower_bound = report.losses.iter().any(|(name, count)| *count > 0 && is_loss(name));
     report.headline.text = sentence::headline(&report, span);
     Ok(report)
+}
+
+/// The week with what was observed of it, where the span is one at least and its hours are kept.
+fn week(kept: PeriodKind, span: &Span, watch: &BTreeMap<Hour, i64>) -> Option<Rhythm> {
+    if kept != PeriodKind::Hour || span.to.0 - span.from.0 < rhythm::HOURS_MIN {
+        return None;
+    }
+    let mut week = Rhythm::default();
+    for (hour, micros) in watch {
+        week.add_observed(*hour, *micros);
+    }
+    Some(week)
 }
 
 fn period(span: &Span, (seconds, observed): (i64, i64)) -> PeriodPart {
@@ -189,12 +205,13 @@ fn spread_out(
     let country = headline.top_country.as_ref().map(|top| top.code.clone());
     headline.dominance =
         dominance::read(store, span, site, (headline.attempts, country.as_deref(), declared))?;
+    let shares = Shares::read(store, span, site, declared)?;
     if let (Some(top), Some(country)) = (&mut headline.top_country, &country) {
-        top.interval = spread::share_interval(store, span, site, (country, declared))?;
+        top.interval = shares.interval(country);
         headline.agreement = dominance::agreement(store, span, site, (country, declared))?;
     }
     for row in report.origins.iter_mut().filter(|row| row.share.is_some()).take(INTERVALS_MAX) {
-        row.interval = spread::share_interval(store, span, site, (&row.code, declared))?;
+        row.interval = shares.interval(&row.code);
     }
     Ok(())
 }

@@ -10,7 +10,8 @@ use crate::model::time::Hour;
 use crate::report::by_site::BySite;
 use crate::report::distinct::{Dimension, Told, told};
 use crate::report::query::{Second, StoreRow};
-use crate::report::shape::{Counts, OriginRow, Row, grade_title, sector_title};
+use crate::report::rhythm::Rhythm;
+use crate::report::shape::{Counts, OriginRow, Row, add_to, grade_title, sector_title};
 use crate::report::span::Span;
 use crate::report::store::Store;
 use crate::report::summary::share;
@@ -24,6 +25,8 @@ pub struct Tables {
     pub second: Second,
     pub units: Units,
     pub by_site: BySite,
+    /// By hour of the week, where it is told.
+    pub rhythm: Option<Rhythm>,
     sites: BTreeMap<String, Counts>,
     classes: BTreeMap<String, Counts>,
     grades: BTreeMap<String, Counts>,
@@ -56,6 +59,9 @@ impl Tables {
         self.second.add(row.second);
         self.units.add(row);
         self.by_site.add(row);
+        if let Some(rhythm) = &mut self.rhythm {
+            rhythm.add(row.hour, row.counts.headline_attempts);
+        }
         self.steps.entry(step).or_default().add(row.counts);
         for (table, key) in [
             (&mut self.sites, &row.site),
@@ -63,16 +69,22 @@ impl Tables {
             (&mut self.grades, &row.grade),
             (&mut self.sectors, &row.sector),
         ] {
-            table.entry(key.clone()).or_default().add(row.counts);
+            add_to(table, key, row.counts);
         }
-        let place = self.places.entry(row.place.clone()).or_default();
-        place.0.add(row.counts);
-        place.1.add(row.second);
+        if !self.places.contains_key(&row.place) {
+            self.places.insert(row.place.clone(), <(Counts, Second)>::default());
+        }
+        if let Some((counts, second)) = self.places.get_mut(&row.place) {
+            counts.add(row.counts);
+            second.add(row.second);
+        }
         if !row.label.is_empty() {
-            self.labels.entry(row.label.clone()).or_default().add(row.counts);
+            add_to(&mut self.labels, &row.label, row.counts);
         }
         if row.counts.headline_attempts > 0 {
-            self.headline_sites.insert(row.site.clone());
+            if !self.headline_sites.contains(&row.site) {
+                self.headline_sites.insert(row.site.clone());
+            }
             if [Sector::Overseas.name(), Sector::Domestic.name(), Sector::Located.name()]
                 .contains(&row.sector.as_str())
             {

@@ -9,12 +9,12 @@ mod time;
 use serde_json::Value;
 
 use crate::report::format::Output;
-use crate::report::sentence::{self, grouped, per_cent};
+use crate::report::sentence::{self, grouped};
 use crate::report::shape::Report;
 use crate::report::text::foot::{doubtful, foot};
 use crate::report::text::lines::{Empty, Lines, WIDTH};
-use crate::report::text::origins::{campaigns, networks, origins, units};
-use crate::report::text::time::{series, trend};
+use crate::report::text::origins::{by_site, campaigns, incidents, networks, origins, units};
+use crate::report::text::time::{earlier, rhythm, series, trend};
 
 /// Origins and sites listed; the JSON and CSV have all of them.
 const ROWS_MAX: usize = 25;
@@ -26,13 +26,16 @@ pub fn write(report: &Report, sealed: &Value) -> Vec<Output> {
     let mut text = Lines::default();
     head(report, &mut text);
     zone(report, &mut text);
+    earlier(report, &mut text);
     ladder(report, &mut text);
     text.table("By row of the statement", &report.sectors, Empty::Shown);
     text.table("By site", &report.sites, Empty::Hidden);
     text.table("By class", &report.classes, Empty::Hidden);
+    by_site(report, &mut text);
     units(report, &mut text);
     origins(report, &mut text);
     networks(report, &mut text);
+    incidents(report, &mut text);
     campaigns(report, &mut text);
     text.table("By grade of origin evidence", &report.grades, Empty::Shown);
     if !report.labels.is_empty() {
@@ -40,6 +43,7 @@ pub fn write(report: &Report, sealed: &Value) -> Vec<Output> {
     }
     readings(report, &mut text);
     series(report, &mut text);
+    rhythm(report, &mut text);
     trend(report, &mut text);
     doubtful(report, &mut text);
     foot(report, sealed, &mut text);
@@ -51,7 +55,7 @@ fn head(report: &Report, text: &mut Lines) {
     text.paragraph(&format!("gatewatch report for {}{state}", report.period.name));
     text.line(&"=".repeat(WIDTH));
     text.line("");
-    text.paragraph(&report.headline.text);
+    text.paragraph(&sentence::capital(&report.headline.text));
     for told in sentence::certainty(report) {
         text.paragraph(&told);
     }
@@ -64,7 +68,7 @@ fn head(report: &Report, text: &mut Lines) {
         report.period.to,
         grouped(coverage.seconds_observed.unsigned_abs()),
         grouped(coverage.seconds.unsigned_abs()),
-        per_cent(coverage.seconds_observed.unsigned_abs(), coverage.seconds.unsigned_abs()),
+        sentence::observed(coverage.seconds_observed, coverage.seconds),
         if report.headline.lower_bound { " Something was lost: every count is a lower bound (≥), see Losses." } else { "" },
     ));
 }
@@ -92,11 +96,17 @@ fn readings(report: &Report, text: &mut Lines) {
         return;
     }
     text.title("What could be read (conversations)");
-    text.header(["in clear", "encrypted", "unknown", "readable %"]);
-    for row in report.readings.iter().take(ROWS_MAX) {
-        let share = format!("{:.1}", row.inspectable_share * 100.0);
-        text.row(&row.site, [grouped(row.clear), grouped(row.hidden), grouped(row.unknown), share]);
-    }
+    let rows: Vec<_> = report
+        .readings
+        .iter()
+        .take(ROWS_MAX)
+        .map(|row| {
+            let share = format!("{:.1}", row.inspectable_share * 100.0);
+            let [clear, hidden, unknown] = [row.clear, row.hidden, row.unknown].map(grouped);
+            (row.site.clone(), [clear, hidden, unknown, share])
+        })
+        .collect();
+    text.grid(["in clear", "encrypted", "unknown", "readable %"], &rows);
     if report.readings.iter().any(|row| row.hidden > 0) {
         text.paragraph(
             "In encrypted conversations no web attack, no web, mail or database login and no exploit is seen; of SSH and remote \

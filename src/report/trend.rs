@@ -22,10 +22,10 @@ const MONTHS_MIN: usize = 24;
 const DEGREES_MIN: usize = 12;
 /// Changes of how is counted that a rate is told beside; with more of them every year has a level of its own.
 const LEVEL_SHIFTS_MAX: usize = 8;
-/// A month of which less than this was observed is left out.
-const OBSERVED_MIN: f64 = 0.1;
+/// A month of which less than this was observed is left out: an hour of attacks is no month of them.
+pub const OBSERVED_MIN: f64 = 0.1;
 /// Seconds that the numbers of months are scaled to.
-const NORMAL_SECS: f64 = 30.0 * 86_400.0;
+pub const NORMAL_SECS: f64 = 30.0 * 86_400.0;
 /// A factor a year, at either end of the interval, beyond this is no rate.
 const FACTOR_MAX: f64 = 10_000.0;
 
@@ -82,7 +82,7 @@ pub struct Month {
     pub headline_attempts: u64,
     /// Of these, from overseas; `null` where no home was declared.
     pub overseas_attempts: Option<u64>,
-    /// The headline's number by 30 days of observed time; `null` where nothing was observed.
+    /// The headline's number by 30 days of observed time; `null` where less than a tenth was observed.
     pub normalised: Option<f64>,
     /// What changed in it of how is counted, and `coverage` where less than nine tenths were observed.
     pub breaks: Vec<&'static str>,
@@ -141,7 +141,7 @@ fn month(
         headline_attempts: headline,
         overseas_attempts,
         normalised: number
-            .filter(|_| observed > 0)
+            .filter(|_| observed > 0 && observed as f64 >= OBSERVED_MIN * seconds as f64)
             .map(|number| rounded(number as f64 * NORMAL_SECS / observed as f64, 1e3)),
         breaks: summary::breaks(period, ways.iter(), observed),
     }
@@ -435,6 +435,8 @@ mod tests {
         hardly[3].seconds_observed /= 11;
         let trend = tested(hardly, Vec::new(), true);
         assert_eq!((trend.months_used, trend.p_value), (23, None), "a month hardly observed is none");
+        let hour = month("2010-01".parse().unwrap(), [7; 3], 3_600, (&[], true, true));
+        assert_eq!(hour.normalised, None, "an hour of attacks is no month of them");
         assert_eq!(of(&[500; 24], Vec::new()).reason, None);
     }
 

@@ -8,7 +8,7 @@ use serde::Serialize;
 use crate::model::class::{Class, Unit};
 use crate::report::countries;
 use crate::report::query::StoreRow;
-use crate::report::shape::{Counts, grade_title};
+use crate::report::shape::{Counts, add_to, grade_title};
 
 /// What is told of one unit.
 #[derive(Clone, Debug, Serialize)]
@@ -67,7 +67,7 @@ impl Units {
             (&mut sums.origins, &row.place),
             (&mut sums.grades, &row.grade),
         ] {
-            table.entry(key.clone()).or_default().add(row.counts);
+            add_to(table, key, row.counts);
         }
     }
 

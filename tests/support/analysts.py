@@ -73,6 +73,23 @@ def csv(folder, period):
             expected = [{"counter": key, "count": value} for key, value in expected.items()]
         elif name == "trend":
             expected = (expected or {}).get("months", [])
+        elif name == "by_site":
+            expected = [
+                {"site": part["site"], "table": table, **row}
+                for part in expected
+                for table in ("classes", "origins")
+                for row in part[table]
+            ]
+        elif name == "rhythm":
+            days = "Monday Tuesday Wednesday Thursday Friday Saturday Sunday".split()
+            expected = [
+                {"weekday": days[day], "hour": hour, "headline_attempts": count, "seconds_observed": seconds}
+                for day, rows in enumerate(zip(expected["headline_attempts"], expected["seconds_observed"]))
+                for hour, (count, seconds) in enumerate(zip(*rows))
+            ] if expected else []
+        elif name == "origins":
+            bounds = lambda row: dict(zip(("share_low", "share_high"), row["interval"] or ()))
+            expected = [{**row, **bounds(row)} for row in expected]
         elif name in ("totals", "units"):
             expected = None
         if expected is not None:
@@ -83,6 +100,10 @@ def csv(folder, period):
                     value, told = truth.get(column), row[column] or ""
                     if isinstance(value, str) and told != as_csv(value):
                         sys.exit(f"{path}: {column} is {told[:200]!r}, the JSON has {value[:200]!r}")
+                    if isinstance(value, bool) and told != str(value).lower():
+                        sys.exit(f"{path}: {column} is {told}, the JSON has {value}")
+                    if value is None and told:
+                        sys.exit(f"{path}: {column} is {told}, the JSON has nothing")
                     if isinstance(value, (int, float)) and not isinstance(value, bool) and float(told) != value:
                         sys.exit(f"{path}: {column} is {told}, the JSON has {value}")
         if name == "totals":

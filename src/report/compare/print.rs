@@ -2,22 +2,21 @@
 
 use std::fmt::Write;
 
+use crate::model::class::Class;
 use crate::report::compare::{Compared, Comparison};
 use crate::report::csv::Table;
 use crate::report::format::Output;
 use crate::report::markdown::{cell, paragraph};
 use crate::report::sentence::grouped;
-use crate::report::text::lines::{Lines, WIDTH, fit, safe, width};
+use crate::report::text::lines::{Lines, WIDTH, width};
 
 /// Formats of a comparison, as they are named on the command line.
 pub const FORMATS: [&str; 4] = ["text", "md", "json", "csv"];
 
 /// Cells of site and class that the text lists; the other forms have all of them.
 const CELLS_MAX: usize = 40;
-/// Columns of a number.
-const COLUMN_WIDTH: usize = 9;
-/// Columns of the interval.
-const INTERVAL_WIDTH: usize = 14;
+/// Columns that the name of a period may take; longer ones are called first and second.
+const NAME_WIDTH: usize = 10;
 
 impl Comparison {
     /// In one of [`FORMATS`]; none of any other.
@@ -92,10 +91,10 @@ impl Comparison {
             .periods
             .iter()
             .map(|side| {
-                let observed = (side.coverage * 1e3).floor() / 10.0;
+                let observed = side.observed();
                 let lost =
                     if side.lower_bound { "; something was lost, its counts are lower bounds" } else { "" };
-                format!("{} was observed for {observed:.1} per cent of its time{lost}.", side.name)
+                format!("{} was observed for {observed} per cent of its time{lost}.", side.name)
             })
             .collect();
         remarks.extend(self.obstacles.iter().map(|obstacle| {
@@ -120,20 +119,29 @@ impl Comparison {
         for told in self.told().iter().chain(&self.remarks()) {
             text.paragraph(told);
         }
-        for (title, rows) in self.tables().into_iter().filter(|(_, rows)| !rows.is_empty()) {
+        let heads = if [first, second].iter().all(|side| width(&side.name) <= NAME_WIDTH) {
+            [first.name.as_str(), second.name.as_str()]
+        } else {
+            ["first", "second"]
+        };
+        let [before, after] = heads;
+        let heads = [before, after, "ratio", "95 % interval"];
+        for (title, rows) in self.tables().into_iter().take(3).filter(|(_, rows)| !rows.is_empty()) {
             text.title(title);
-            let heads =
-                [&first.name, &second.name].map(|name| fit(name, COLUMN_WIDTH - 1).trim_end().to_owned());
-            text.line(&line("", heads, ["times as many", "95 % interval"].map(str::to_owned)));
-            for row in rows.iter().take(CELLS_MAX) {
-                let ratio =
-                    row.ratio.map_or_else(|| "-".to_owned(), |ratio| format!("{ratio:.2}{}", row.mark()));
-                let interval = row.interval.map_or_else(|| "-".to_owned(), told_interval);
-                text.line(&line(&row.name(), row.counts.map(grouped), [ratio, interval]));
-            }
-            if rows.len() > CELLS_MAX {
-                text.line(&format!("… and {} more, see the CSV", rows.len() - CELLS_MAX));
-            }
+            text.grid(heads, &lines(rows, CELLS_MAX));
+        }
+        let mut left = CELLS_MAX;
+        for rows in self.cells.chunk_by(|one, other| one.site == other.site).filter(|_| self.sites.len() > 1)
+        {
+            let Some(row) = rows.first().filter(|_| left > 0) else { break };
+            text.title(&format!("At {}, by class (attempts)", row.site));
+            text.grid(heads, &lines(rows, left));
+            left = left.saturating_sub(rows.len());
+        }
+        let longest = [self.sites.len(), self.cells.len()].into_iter().max().unwrap_or(0);
+        if longest > CELLS_MAX {
+            text.line("");
+            text.paragraph("Not all rows are told here: see the CSV.");
         }
         text.line("");
         text.paragraph(self.method);
@@ -226,9 +234,14 @@ impl Compared {
             ("", "", "overseas_attempts") => "from overseas".to_owned(),
             ("", "", _) => "attempts in the headline".to_owned(),
             (site, "", _) => site.to_owned(),
-            ("", class, _) => class.to_owned(),
-            (site, class, _) => format!("{class}  {site}"),
+            ("", ..) => self.title(),
+            (site, ..) => format!("{}, {site}", self.title()),
         }
+    }
+
+    /// Title of its class.
+    fn title(&self) -> String {
+        Class::from_id(&self.class).map_or_else(|| self.class.clone(), |class| class.row().title.to_owned())
     }
 
     fn mark(&self) -> &'static str {
@@ -244,15 +257,21 @@ fn rate(rate: Option<f64>) -> String {
     match rate {
         None => "not observed".to_owned(),
         Some(0.0) => "0".to_owned(),
-        Some(rate) if rate < 0.1 => format!("{rate:.4}"),
+        // Three digits say enough, of large and of small rates.
+        Some(rate) if rate < 0.01 => format!("{rate:.4}"),
+        Some(rate) if rate < 0.1 => format!("{rate:.3}"),
+        Some(rate) if rate < 10.0 => format!("{rate:.2}"),
         Some(rate) => format!("{rate:.1}"),
     }
 }
 
-fn line(name: &str, counts: [String; 2], [ratio, interval]: [String; 2]) -> String {
-    let [before, after] = counts;
-    let numbers = format!(
-        " {before:>COLUMN_WIDTH$} {after:>COLUMN_WIDTH$} {ratio:>INTERVAL_WIDTH$} {interval:>INTERVAL_WIDTH$}"
-    );
-    format!("{}{numbers}", fit(&safe(name), WIDTH.saturating_sub(width(&numbers))))
+/// The rows of a table of the text, the name of each being what the table goes by.
+fn lines(rows: &[Compared], rows_max: usize) -> Vec<(String, [String; 4])> {
+    let line = |row: &Compared| {
+        let name = if row.class.is_empty() { row.name() } else { row.title() };
+        let [before, after] = row.counts.map(grouped);
+        let ratio = row.ratio.map_or_else(|| "-".to_owned(), |ratio| format!("{ratio:.2}{}", row.mark()));
+        (name, [before, after, ratio, row.interval.map_or_else(|| "-".to_owned(), told_interval)])
+    };
+    rows.iter().take(rows_max).map(line).collect()
 }

@@ -10,7 +10,7 @@ use crate::report::provenance::{Database, Provenance};
 use crate::report::span::Span;
 use crate::report::store::{Store, is_loss};
 use crate::report::summary::{COVERED_MIN, share};
-use crate::report::{ReportError, query, regimes};
+use crate::report::{ReportError, query, regimes, sentence};
 
 /// A period and how it was counted.
 #[derive(Clone, Debug, Serialize)]
@@ -89,17 +89,24 @@ impl Side {
     }
 }
 
+impl Side {
+    /// The part of it that was observed, in per cent.
+    pub(super) fn observed(&self) -> String {
+        sentence::observed(self.seconds_observed, self.seconds)
+    }
+}
+
 /// What differs between two periods, or within one of them.
 pub(super) fn obstacles(sides: &[Side; 2]) -> Vec<Obstacle> {
     let [first, second] = sides;
     let mut found = Vec::new();
     if sides.iter().any(|side| side.coverage < COVERED_MIN) {
         let text = format!(
-            "{} was observed for {:.1} per cent of its time and {} for {:.1}: what was not observed may have been otherwise",
+            "{} was observed for {} per cent of its time and {} for {}: what was not observed may have been otherwise",
             first.name,
-            first.coverage * 100.0,
+            first.observed(),
             second.name,
-            second.coverage * 100.0
+            second.observed()
         );
         found.push(Obstacle { id: "coverage", of_origin: false, text });
     }

@@ -135,8 +135,8 @@ fn regimes(report: &Report) -> Markup {
         .iter()
         .map(|row| {
             vec![
-                text(&row.from),
-                text(&row.last),
+                text(&report.zone.hour(&row.from)),
+                text(&report.zone.hour(&row.last)),
                 count(row.attempts),
                 text(&row.changed.join(", ")),
                 text(&row.version),

@@ -4,10 +4,12 @@ use maud::{Markup, html};
 
 use crate::model::class::Class;
 use crate::report::countries;
-use crate::report::html::tables::{Cell, Table, count, text, titled};
-use crate::report::html::words::{duration, moment};
+use crate::report::html::tables::{Cell, Table, count, text, titled, titled_code};
+use crate::report::html::words::zone;
 use crate::report::html::{map, sites};
 use crate::report::incidents::IncidentRow;
+use crate::report::networks::NOT_DETERMINED;
+use crate::report::sentence::duration;
 use crate::report::shape::{OriginRow, Report};
 
 /// Kinds of origin below the country, with their titles.
@@ -71,18 +73,24 @@ pub fn places(report: &Report) -> Markup {
     }
 }
 
-/// Networks and their kinds.
+/// Networks and their kinds; those of which nothing is determined are one sentence.
 pub fn networks(report: &Report) -> Option<Markup> {
     let kinds = NETWORKS.map(|(kind, caption, first)| (caption, first, of_kind(report, kind)));
-    kinds.iter().any(|(_, _, rows)| !rows.is_empty()).then(|| {
+    let (told, untold): (Vec<_>, Vec<_>) = kinds
+        .into_iter()
+        .filter(|(_, _, rows)| !rows.is_empty())
+        .partition(|(_, _, rows)| rows.iter().any(|row| row.code != NOT_DETERMINED));
+    let untold: Vec<String> = untold.iter().map(|(caption, ..)| caption.to_lowercase()).collect();
+    (!told.is_empty() || !untold.is_empty()).then(|| {
         html! {
-            @for (caption, first, rows) in &kinds {
+            @for (caption, first, rows) in &told {
                 (Table {
                     caption,
                     columns: &[first, "#In the headline", "#From overseas", "#All attempts", "#Sessions", "#Incidents", "#Sources"],
                     rows: rows.iter().map(|row| network(row)).collect(),
                 }.write())
             }
+            @if !untold.is_empty() { p.note { "Not determined, since no database in use tells it: " (untold.join("; ")) "." } }
             @if !report.labels.is_empty() { (sites::rows("Networks labelled by the operator", "Label", &report.labels)) }
         }
     })
@@ -137,22 +145,15 @@ pub fn incidents(report: &Report) -> Option<Markup> {
             titled(countries::name(&row.place), &row.place),
             class(&row.class),
             text(&row.site),
-            Cell::Span([moment(&row.first_seen), moment(&row.last_seen)]),
-            Cell::Number(duration(row.seconds)),
+            span(report, [row.first_seen.as_str(), row.last_seen.as_str()]),
+            Cell::Number(if row.seconds > 0 { duration(row.seconds) } else { "–".to_owned() }),
             count(row.attempts),
             count(row.peak_per_minute),
         ]
     };
-    let columns = &[
-        "Source",
-        "Origin",
-        "Class",
-        "Site",
-        "#First and last, UTC",
-        "#Length",
-        "#Attempts",
-        "#Busiest minute",
-    ];
+    let seen = format!("#First and last, {}", zone(report));
+    let columns =
+        &["Source", "Origin", "Class", "Site", seen.as_str(), "#Length", "#Attempts", "#Busiest minute"];
     let of = |headline: bool| -> Vec<_> {
         report.incidents.iter().filter(|row| row.headline == headline).map(cells).collect()
     };
@@ -163,6 +164,11 @@ pub fn incidents(report: &Report) -> Option<Markup> {
             (Table { caption: "Largest incidents that are not in it", columns, rows: of(false) }.write())
         }
     })
+}
+
+/// From the first to the last moment, in the zone that is shown.
+fn span(report: &Report, moments: [&str; 2]) -> Cell {
+    Cell::Span(moments.map(|moment| report.zone.second(moment)))
 }
 
 fn class(id: &str) -> Cell {
@@ -176,8 +182,7 @@ pub fn campaigns(report: &Report) -> Option<Markup> {
         .iter()
         .map(|row| {
             vec![
-                Cell::Code(row.rule.clone()),
-                class(&row.class),
+                titled_code(Class::from_id(&row.class).map_or("", |class| class.row().title), &row.rule),
                 Cell::Codes(vec![row.payload.clone(), row.client.clone()]),
                 count(row.attempts),
                 Cell::Share(Some(row.share)),
@@ -185,13 +190,13 @@ pub fn campaigns(report: &Report) -> Option<Markup> {
                 count(row.sources),
                 count(row.countries),
                 count(row.sites),
-                Cell::Span([moment(&row.first_seen), moment(&row.last_seen)]),
+                span(report, [row.first_seen.as_str(), row.last_seen.as_str()]),
             ]
         })
         .collect::<Vec<_>>();
+    let seen = format!("#First and last, {}", zone(report));
     let columns = &[
-        "First rule",
-        "Class",
+        "Class and first rule",
         "What it sends, and as whom",
         "#Attempts",
         "#Of all",
@@ -199,7 +204,7 @@ pub fn campaigns(report: &Report) -> Option<Markup> {
         "#Sources",
         "#Countries",
         "#Sites",
-        "#First and last, UTC",
+        seen.as_str(),
     ];
     (!rows.is_empty()).then(|| {
         html! {

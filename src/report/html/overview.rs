@@ -4,7 +4,8 @@ use maud::{Markup, html};
 
 use crate::report::html::chart::{self, Step, observed};
 use crate::report::html::tables::{Cell, Table, per_cent, text};
-use crate::report::html::words::{moment, period, shown};
+use crate::report::html::time;
+use crate::report::html::words::{period, shown, zone};
 use crate::report::merge;
 use crate::report::sentence::{self, grouped};
 use crate::report::shape::Report;
@@ -19,7 +20,7 @@ pub fn head(report: &Report) -> Markup {
             (warnings(report))
             div.lead {
                 div {
-                    blockquote { p { (capital(&shown_whole(&report.headline.text))) } }
+                    blockquote { p { (sentence::capital(&shown_whole(&report.headline.text))) } }
                     (means(report))
                 }
                 @if !certainty.is_empty() {
@@ -38,12 +39,6 @@ fn shown_whole(sentence: &str) -> String {
     sentence.split(' ').map(shown).collect::<Vec<_>>().join(" ")
 }
 
-/// The sentence begins the page, so it begins as a sentence does.
-fn capital(sentence: &str) -> String {
-    let mut letters = sentence.chars();
-    letters.next().map_or_else(String::new, |first| first.to_uppercase().chain(letters).collect())
-}
-
 fn warnings(report: &Report) -> Markup {
     html! {
         @if report.open { p.warning { strong { "Still open. " } "This period is not over; the numbers will change." } }
@@ -59,44 +54,70 @@ fn warnings(report: &Report) -> Markup {
     }
 }
 
+/// What the sentence counts, when, and what it calls overseas.
 fn means(report: &Report) -> Markup {
     let coverage = &report.period.coverage;
+    let [from, to] = [&report.period.from, &report.period.to].map(|moment| report.zone.second(moment));
     html! {
         p.means {
-            "Counted are attempts of the classes web, auth and exploit whose origin is proven (grade E1 or better): "
-            (report.definition.attempt) ". From " (moment(&report.period.from)) " to " (moment(&report.period.to)) " UTC, of which "
-            (per_cent(coverage.share)) " were observed."
+            "Counted are single requests judged an attack and failed logins (classes web, auth and exploit), each sent over a "
+            "connection that its sender completed (grade E1 or better). Scans and floods are counted apart. From " (from) " to " (to) " "
+            (zone(report)) ", of which " (sentence::observed(coverage.seconds_observed, coverage.seconds)) " % were observed."
             @if report.headline.overseas_attempts.is_some() { " Overseas: " (report.definition.overseas) "." }
             @else { " No home is declared, so nothing is counted as from overseas." }
         }
     }
 }
 
-/// The numbers that are asked for most, then the same traffic in every unit.
+/// The numbers that are asked for most, earlier periods beside them, then the same traffic in every unit.
 pub fn figures(report: &Report) -> Markup {
+    html! {
+        ul.tiles { @for tile in tiles(report) { (tile.write()) } }
+        (time::earlier(report))
+        (ladder(report))
+    }
+}
+
+/// A number large, and what it is.
+struct Tile {
+    number: String,
+    what: String,
+    beside: String,
+}
+
+impl Tile {
+    fn of(number: String, what: &str) -> Self {
+        Self { number, what: what.to_owned(), beside: String::new() }
+    }
+
+    fn write(&self) -> Markup {
+        html! {
+            li { strong { (self.number) } span { (self.what) } @if !self.beside.is_empty() { small { (self.beside) } } }
+        }
+    }
+}
+
+fn tiles(report: &Report) -> Vec<Tile> {
     let headline = &report.headline;
     let located = report.origins.iter().filter(|row| row.share.is_some()).count() as u64;
     let unknown =
         report.sectors.iter().find(|row| row.id == "unknown").map_or(0, |row| row.counts.headline_attempts);
-    let tiles = [
-        ("attempts in the headline", Some(grouped(headline.attempts)), String::new()),
-        ("of these from overseas", headline.overseas_attempts.map(grouped), interval(headline.interval)),
-        ("countries they came from", Some(grouped(located)), String::new()),
-        ("of them from an unknown country", Some(share_of(unknown, headline.attempts)), String::new()),
-    ];
-    let units = sentence::ladder(&report.totals)
-        .into_iter()
-        .filter(|(unit, _)| ["sources", "incidents", "campaigns"].contains(unit));
-    html! {
-        ul.tiles {
-            @for (what, number, beside) in tiles {
-                @if let Some(number) = number { li { strong { (number) } span { (what) } @if !beside.is_empty() { small { (beside) } } } }
-            }
-            @for (unit, told) in units { li { strong { (told) } span { (unit) ", all attempts" } } }
-            li { strong { (per_cent(report.period.coverage.share)) } span { "of the time observed" } }
-        }
-        (ladder(report))
+    let mut tiles = vec![Tile::of(grouped(headline.attempts), "attempts in the headline")];
+    if let Some(overseas) = headline.overseas_attempts {
+        let beside = interval(headline.interval);
+        tiles.push(Tile { beside, ..Tile::of(grouped(overseas), "of these from overseas") });
     }
+    tiles.push(Tile::of(grouped(located), "countries they came from"));
+    tiles.push(Tile::of(share_of(unknown, headline.attempts), "of them from an unknown country"));
+    for (unit, told) in sentence::ladder(&report.totals) {
+        if ["sources", "incidents", "campaigns"].contains(&unit) {
+            tiles.push(Tile::of(told, &format!("{unit}, all attempts")));
+        }
+    }
+    let coverage = &report.period.coverage;
+    let observed = sentence::observed(coverage.seconds_observed, coverage.seconds);
+    tiles.push(Tile::of(format!("{observed} %"), "of the time observed"));
+    tiles
 }
 
 fn interval(interval: Option<[u64; 2]>) -> String {
@@ -122,19 +143,26 @@ fn ladder(report: &Report) -> Markup {
         .into_iter()
         .map(|(unit, told)| vec![text(unit), Cell::Number(told), text(meaning(unit))])
         .collect();
-    Table { caption: "The same traffic in every unit", columns: &["Unit", "#Count", "What it is"], rows }
-        .write()
+    Table {
+        caption: "The same traffic in every unit, scans and floods included",
+        columns: &["Unit", "#Count", "What it is"],
+        rows,
+    }
+    .write()
 }
 
 /// How much of the time was watched, and when.
 pub fn coverage(report: &Report) -> Markup {
     let coverage = &report.period.coverage;
-    let hours = |seconds: i64| format!("{:.1}", seconds as f64 / 3_600.0);
+    let hours = |seconds: i64| {
+        let tenths = seconds.unsigned_abs() / 360;
+        format!("{}.{}", grouped(tenths / 10), tenths % 10)
+    };
     let told = format!(
         "{} of {} hours were observed ({})",
         hours(coverage.seconds_observed),
         hours(coverage.seconds),
-        per_cent(coverage.share)
+        format_args!("{} %", sentence::observed(coverage.seconds_observed, coverage.seconds))
     );
     let steps: Vec<Step<'_>> = report
         .series
@@ -147,6 +175,7 @@ pub fn coverage(report: &Report) -> Markup {
             breaks: &[],
         })
         .collect();
+    let [from, to] = [&report.period.from, &report.period.to].map(|moment| report.zone.second(moment));
     let holes = steps.iter().filter(|step| step.observed < 0.001).count() as u64;
     html! {
         p { (told) "; " (grouped(report.totals.packets)) " packets were captured."
@@ -155,6 +184,6 @@ pub fn coverage(report: &Report) -> Markup {
         @if let Some(merged) = &report.merged {
             ul.plain { @for told in merge::sentences(merged) { li { (shown_whole(&told)) } } }
         }
-        (chart::band(&format!("Band of coverage from {} to {}: {told}", moment(&report.period.from), moment(&report.period.to)), &steps))
+        (chart::band(&format!("Band of coverage from {from} to {to}: {told}"), &report.zone, &steps))
     }
 }

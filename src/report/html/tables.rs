@@ -24,10 +24,12 @@ pub enum Cell {
     Share(Option<f64>),
     /// A share of 1 without a bar.
     Rate(Option<f64>),
-    /// Two moments, one below the other.
+    /// Two moments, one below the other; one where both are the same.
     Span([String; 2]),
     /// Words.
     Text(String),
+    /// Words, and below them something in the type of code.
+    Titled(String, String),
 }
 
 /// A count that is told.
@@ -38,6 +40,11 @@ pub const fn count(count: u64) -> Cell {
 /// Words.
 pub fn text(text: &str) -> Cell {
     Cell::Text(text.to_owned())
+}
+
+/// A title, and what it is in the type of code below it.
+pub fn titled_code(title: &str, code: &str) -> Cell {
+    Cell::Titled(title.to_owned(), code.to_owned())
 }
 
 /// A title with its id behind it, where that says more: `Germany (DE)`, `SQL injection (web.sqli)`, but no `Hosting (hosting)`.
@@ -110,10 +117,18 @@ fn written(cell: &Cell, names_row: bool) -> Markup {
             html! { th scope="row" { "not named" } }
         }
         Cell::Text(text) if names_row => html! { th scope="row" { (shown(text)) } },
+        Cell::Titled(title, code) if names_row && title.is_empty() && code.is_empty() => {
+            html! { th scope="row" { "not named" } }
+        }
+        Cell::Titled(title, code) if names_row => {
+            html! { th scope="row" { (shown(title)) " " code.line { (shown(code)) } } }
+        }
+        Cell::Titled(title, code) => html! { td.text { (shown(title)) " " code.line { (shown(code)) } } },
         Cell::Code(text) if names_row => html! { th scope="row" { code { (shown(text)) } } },
         Cell::Codes(texts) => {
             html! { td.text.wide-text { @for text in texts { code.line { (shown(text)) } } } }
         }
+        Cell::Span([first, last]) if first == last => html! { td.n { (first) } },
         Cell::Span([first, last]) => html! { td.n { (first) br; (last) } },
         Cell::Text(text) => html! { td.text { (shown(text)) } },
         Cell::Code(text) => html! { td.text { code { (shown(text)) } } },

@@ -4,7 +4,9 @@ use std::borrow::Cow;
 
 use crate::model::period::{Period, PeriodKind};
 use crate::report::sentence::grouped;
+use crate::report::shape::Report;
 use crate::report::text::lines::safe;
+use crate::report::zone::Zone;
 
 /// Letters of one text that are shown: what comes from the wire may be 64 KB long.
 const TEXT_MAX: usize = 240;
@@ -29,52 +31,45 @@ const fn is_hidden(letter: char) -> bool {
     )
 }
 
+/// The zone that times are shown in.
+pub fn zone(report: &Report) -> &str {
+    report.zone.other_than_utc().unwrap_or("UTC")
+}
+
 /// A period as people write it: `September 2026`, `3 September 2026`, `2026`.
 pub fn period(name: &str) -> String {
-    let told = |period: Period| {
-        let format = match period.kind() {
-            PeriodKind::Hour => "%-d %B %Y, %H:00 UTC",
-            PeriodKind::Day => "%-d %B %Y",
-            PeriodKind::Month => "%B %Y",
-            PeriodKind::Year => "%Y",
-        };
-        period.start().to_jiff().strftime(format).to_string()
-    };
     match name.split_once('_') {
         Some((first, last)) => format!("{} to {}", period(first), period(last)),
-        None => name.parse().map_or_else(|_| shown(name), told),
+        None => dated(name, &Zone::default(), ["%-d %B %Y, %H:%M UTC", "%-d %B %Y", "%B %Y"]),
     }
+}
+
+/// A step of a chart in the same way; an hour as it is in the zone that is shown.
+pub fn step(name: &str, zone: &Zone) -> String {
+    dated(name, zone, ["%-d %B %Y, %H:%M", "%-d %B %Y", "%B %Y"])
 }
 
 /// The same where there is little room: `14:00`, `3 Sep`, `Sep 26`.
-pub fn short_period(name: &str) -> String {
-    let told = |period: Period| {
-        let format = match period.kind() {
-            PeriodKind::Hour => "%H:00",
-            PeriodKind::Day => "%-d %b",
-            PeriodKind::Month => "%b %y",
-            PeriodKind::Year => "%Y",
-        };
-        period.start().to_jiff().strftime(format).to_string()
-    };
-    name.parse().map_or_else(|_| shown(name), told)
+pub fn short_step(name: &str, zone: &Zone) -> String {
+    dated(name, zone, ["%H:%M", "%-d %b", "%b %y"])
 }
 
-/// A moment, RFC 3339, to the second.
+/// A period by one of the formats for an hour, a day, a month; a year is its number. What is no period is shown as it is.
+fn dated(name: &str, zone: &Zone, [hour, day, month]: [&str; 3]) -> String {
+    let Ok(period) = name.parse::<Period>() else { return shown(name) };
+    let start = period.start().to_jiff();
+    match period.kind() {
+        PeriodKind::Hour => zone.of(start).strftime(hour).to_string(),
+        PeriodKind::Day => start.strftime(day).to_string(),
+        PeriodKind::Month => start.strftime(month).to_string(),
+        PeriodKind::Year => start.strftime("%Y").to_string(),
+    }
+}
+
+/// A moment that a database tells of itself, RFC 3339, to the second.
 pub fn moment(time: &str) -> String {
     let second: String = shown(time).chars().take("2012-06-30T14:05:09".len()).collect();
     second.replacen('T', " ", 1)
-}
-
-/// How long something took: `45 s`, `12 min`, `3 h 05 min`, `2 d 04 h`.
-pub fn duration(seconds: i64) -> String {
-    let (minutes, hours) = (seconds / 60, seconds / 3_600);
-    match seconds {
-        ..60 => format!("{seconds} s"),
-        60..3_600 => format!("{minutes} min"),
-        3_600..86_400 => format!("{hours} h {:02} min", minutes % 60),
-        _ => format!("{} d {:02} h", hours / 24, hours % 24),
-    }
 }
 
 /// So many of a thing, in the number that English wants.
@@ -107,11 +102,14 @@ mod tests {
         assert_eq!(period("2026-03_2026-05"), "March 2026 to May 2026");
         assert_eq!(period("<script>"), "<script>", "escaping is the page's");
         assert_eq!(
-            ["2026-09-03T04", "2026-09-03", "2026-09", "2026"].map(short_period),
+            ["2026-09-03T04", "2026-09-03", "2026-09", "2026"].map(|name| short_step(name, &Zone::default())),
             ["04:00", "3 Sep", "Sep 26", "2026"]
         );
-        assert_eq!([45, 61, 11_100, 187_200].map(duration), ["45 s", "1 min", "3 h 05 min", "2 d 04 h"]);
         assert_eq!([so_many(1, "source"), so_many(1_000, "source")], ["1 source", "1,000 sources"]);
+        if let Ok(zone) = Zone::named("Asia/Shanghai") {
+            assert_eq!(step("2026-09-03T22", &zone), "4 September 2026, 06:00");
+            assert_eq!(short_step("2026-09-03", &zone), "3 Sep", "days are those of UTC");
+        }
         assert_eq!(moment("2026-09-03T04:05:06.789Z"), "2026-09-03 04:05:06");
     }
 }

@@ -83,12 +83,17 @@ pub fn lower(told: &Told) -> Option<Fact> {
 pub fn gaps(told: &Told) -> Option<Fact> {
     let coverage = &told.report.period.coverage;
     let (observed, seconds) = (coverage.seconds_observed.unsigned_abs(), coverage.seconds.unsigned_abs());
-    // Nearly everything is not everything: what rounds to 100.0 is said as 99.9.
-    let tenths = (u128::from(observed) * 1_000 / u128::from(seconds.max(1))).min(999);
     (observed < seconds).then(|| {
-        let share = told.decimal(&format!("{}.{}", tenths / 10, tenths % 10));
+        let share = told.decimal(&sentence::observed(coverage.seconds_observed, coverage.seconds));
         ("some", vec![("share", share), ("observed", told.count(observed)), ("seconds", told.count(seconds))])
     })
+}
+
+/// What the number would be had all of the time been observed.
+pub fn scaled(told: &Told) -> Option<Fact> {
+    let scaled = sentence::scaled(told.report)?;
+    let variant = if sentence::is_mean(told.report) { "mean" } else { "number" };
+    Some((variant, vec![("times", told.times(scaled))]))
 }
 
 /// That all of it was.
@@ -126,7 +131,7 @@ pub fn share_of(told: &Told) -> Option<Fact> {
 /// How far the share may be off.
 pub fn share_interval(told: &Told) -> Option<Fact> {
     let top = top(told)?;
-    let [low, high] = top.interval?;
+    let [low, high] = top.interval.filter(|[low, high]| low < high)?;
     let country = told.template.country(&top.code);
     Some(("share", vec![("country", country), ("low", told.per_cent(low)), ("high", told.per_cent(high))]))
 }

@@ -112,6 +112,12 @@ pub const SLOTS: &[Slot] = &[
         variants: &[Variant { name: "some", needs: &["share"], may: &["observed", "seconds"] }],
         speak: facts::gaps,
     },
+    Slot {
+        name: "scaled",
+        owed: Owed::AtLength,
+        variants: &[only("mean", &["times"]), only("number", &["times"])],
+        speak: facts::scaled,
+    },
     Slot { name: "whole", owed: Owed::AtLength, variants: &[only("whole", &[])], speak: facts::whole },
     Slot {
         name: "interval",

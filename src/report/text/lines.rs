@@ -1,7 +1,5 @@
 //! Lines of at most 72 columns that no terminal obeys and no letter widens: what every text of gatewatch is made of.
 
-use std::fmt::Write;
-
 use unicode_width::UnicodeWidthChar;
 
 use crate::report::sentence::grouped;
@@ -9,10 +7,10 @@ use crate::report::shape::Row;
 
 /// Columns of a line: what a mail shows unbroken, with room to be quoted.
 pub const WIDTH: usize = 72;
-/// Columns of a row's name.
-pub const NAME_WIDTH: usize = 28;
-/// Columns of a number, beside the blank before it.
-const NUMBER_WIDTH: usize = 10;
+/// Columns of a counter's name.
+const NAME_WIDTH: usize = 28;
+/// Columns that the name of a row has at least, however large its numbers are.
+const NAME_WIDTH_MIN: usize = 8;
 /// Letters of a paragraph; a name of 64 KiB from the wire must not fill the screen.
 const PARAGRAPH_LETTERS_MAX: usize = 4_000;
 /// Marks without a column of their own that follow each other: more are written to smear over other lines.
@@ -119,36 +117,23 @@ impl Lines {
     /// A table of rows with the counts that every table has.
     pub fn table(&mut self, title: &str, rows: &[Row], empty: Empty) {
         self.title(title);
-        self.header(["attempts", "headline", "incidents", "sources"]);
-        for row in rows.iter().filter(|row| empty == Empty::Shown || row.counts.attempts > 0) {
-            let name =
-                if row.id == row.title { row.title.clone() } else { format!("{}  {}", row.id, row.title) };
-            let counts = &row.counts;
-            self.row(
-                &name,
-                [
-                    grouped(counts.attempts),
-                    grouped(counts.headline_attempts),
-                    grouped(counts.incidents),
-                    known(row.sources),
-                ],
-            );
-        }
+        let shown = rows.iter().filter(|row| empty == Empty::Shown || row.counts.attempts > 0);
+        let rows: Vec<_> = shown
+            .map(|row| {
+                let counts = &row.counts;
+                let numbers = [counts.attempts, counts.headline_attempts, counts.incidents].map(grouped);
+                let [attempts, headline, incidents] = numbers;
+                (named(&row.id, &row.title), [attempts, headline, incidents, known(row.sources)])
+            })
+            .collect();
+        self.grid(["attempts", "headline", "incidents", "sources"], &rows);
     }
 
-    /// The heads of four columns.
-    pub fn header(&mut self, columns: [&str; 4]) {
-        self.row("", columns.map(str::to_owned));
-    }
-
-    /// A name and four columns. A number too large for its column takes from the name, so that the columns stay where they are.
-    pub fn row(&mut self, name: &str, columns: [String; 4]) {
-        let mut numbers = String::new();
-        for column in columns {
-            let _ = write!(numbers, " {column:>NUMBER_WIDTH$}");
+    /// Rows of a name and numbers below their heads.
+    pub fn grid<const N: usize>(&mut self, heads: [&str; N], rows: &[(String, [String; N])]) {
+        for line in grid(heads, rows) {
+            self.line(&line);
         }
-        let left = WIDTH.saturating_sub(width(&numbers) + 1).min(NAME_WIDTH - 1);
-        self.line(&format!("{} {numbers}", fit(&safe(name), left)));
     }
 
     /// A name and a number at the right.
@@ -171,6 +156,54 @@ fn tail(line: &mut String) -> String {
         }
     }
     if start == 0 { String::new() } else { line.split_off(start) }
+}
+
+/// The lines of a table, the heads first. Each number takes the columns that the widest of its kind needs, and names have what
+/// is left: numbers stay below their heads whatever a name is.
+pub fn grid<const N: usize>(heads: [&str; N], rows: &[(String, [String; N])]) -> Vec<String> {
+    let heads = (String::new(), heads.map(str::to_owned));
+    let all = || std::iter::once(&heads).chain(rows);
+    let mut widths = [0_usize; N];
+    for (_, numbers) in all() {
+        for (known, number) in widths.iter_mut().zip(numbers) {
+            *known = width(number).max(*known);
+        }
+    }
+    let numbers: usize = widths.iter().sum();
+    let widest = rows.iter().map(|(name, _)| width(&safe(name))).max().unwrap_or(0);
+    let gap = [3, 2].into_iter().find(|gap| widest + numbers + N * gap <= WIDTH).unwrap_or(1);
+    let left = WIDTH.saturating_sub(numbers + N * gap).max(NAME_WIDTH_MIN);
+    let line = |(name, numbers): &(String, [String; N])| {
+        let mut line = fit(&safe(name), left);
+        for (wide, number) in widths.iter().zip(numbers) {
+            let blank = gap + wide.saturating_sub(width(number));
+            line.extend(std::iter::repeat_n(' ', blank));
+            line.push_str(number);
+        }
+        line
+    };
+    all().map(line).collect()
+}
+
+/// A title, with its id before it where that is what people know it by: a grade, the number of a network.
+pub fn named(id: &str, title: &str) -> String {
+    if title.is_empty() || id == title {
+        return id.to_owned();
+    }
+    if id.starts_with(|first: char| first.is_ascii_uppercase()) {
+        return format!("{id}  {title}");
+    }
+    title.to_owned()
+}
+
+/// A bar of a value beside the largest, of so many columns at most.
+pub fn bar(value: u64, highest: u64, columns: usize) -> String {
+    let halves = u128::from(value) * (columns as u128 * 2);
+    let halves =
+        halves.checked_div(u128::from(highest)).map_or(0, |halves| usize::try_from(halves).unwrap_or(0));
+    let halves = if value > 0 { halves.max(1) } else { 0 };
+    let half = if halves % 2 == 1 { "▌" } else { "" };
+    "█".repeat(halves / 2) + half
 }
 
 /// Whether a row that counted nothing is shown.
@@ -284,15 +317,24 @@ mod tests {
 
     #[test]
     fn numbers_stand_in_their_columns_whatever_the_name() {
-        let mut text = Lines::default();
-        for name in HOSTILE {
-            text.row(name, ["1", "10,000,000", "-", "144,000"].map(str::to_owned));
-        }
-        text.row("all", [u64::MAX; 4].map(grouped));
-        for line in text.into_text().lines().take(HOSTILE.len()) {
+        let mut rows: Vec<_> = HOSTILE
+            .map(|name| (name.to_owned(), ["1", "10,000,000", "-", "144,000"].map(str::to_owned)))
+            .to_vec();
+        for line in grid(["one", "two", "three", "four"], &rows).iter().skip(1) {
             assert_eq!(width(line), WIDTH, "{line}");
-            assert!(line.ends_with("          1 10,000,000          -    144,000"), "{line}");
+            assert!(line.ends_with("  1 10,000,000     - 144,000"), "{line}");
         }
+        rows.push(("all".into(), [u64::MAX; 4].map(grouped)));
+        let mut text = Lines::default();
+        text.grid(["one", "two", "three", "four"], &rows);
+        assert!(text.into_text().lines().all(|line| width(line) <= WIDTH));
+    }
+
+    #[test]
+    fn bars_are_as_long_as_their_values() {
+        assert_eq!([0, 1, 50, 100].map(|value| bar(value, 100, 5)), ["", "▌", "██▌", "█████"]);
+        assert_eq!(bar(0, 0, 5), "");
+        assert_eq!(bar(u64::MAX, u64::MAX, 3), "███");
     }
 
     #[test]
@@ -322,7 +364,7 @@ mod tests {
             lines.paragraph(&format!("{text} {word}"));
             lines.line(&text);
             lines.title(&word);
-            lines.row(&text, [word.clone(), text.clone(), String::new(), "1".into()]);
+            lines.grid(["a", "b", "c", "d"], &[(text.clone(), [word.clone(), text.clone(), String::new(), "1".into()])]);
             for line in lines.into_text().lines() {
                 prop_assert!(width(line) <= WIDTH, "{line}");
             }
