@@ -191,6 +191,31 @@ fn kill_9_loses_at_most_a_second_and_nothing_is_counted_twice() {
 }
 
 #[test]
+fn sigusr1_begins_a_new_part_and_another_rotation_does_no_harm() {
+    let Some(mut bed) = bed() else { return };
+    let home = Home::new(SITE);
+    let mut daemon = Daemon::start(&bed, &home, "wan0");
+    bed.ask(UNITED_STATES, &attacks("203.0.113.10", 3));
+    daemon.let_pass(SNAPSHOT_AGE_MAX);
+    daemon.signal("USR1");
+    daemon.await_log("starting a new part of the events file");
+    bed.ask(GERMANY, &attacks("203.0.113.10", 2));
+    daemon.let_pass(SNAPSHOT_AGE_MAX);
+    let reports = home.path("reports");
+    let newest = std::fs::read_link(reports.join("latest-events.jsonl")).expect("a link to the newest part");
+    assert!(newest.to_string_lossy().ends_with(".2.jsonl"), "{newest:?}");
+    // What logrotate does when somebody sets it upon this folder.
+    let moved = home.path("moved.jsonl");
+    std::fs::rename(reports.join(&newest), &moved).expect("moved away");
+    bed.ask(CHINA, &attacks("203.0.113.10", 1));
+    daemon.await_log("was shortened or moved away by something else");
+    daemon.stop().good();
+    let lines = std::fs::read_to_string(moved).expect("the part").lines().count();
+    assert_eq!((lines, home.events().len()), (2, 3 + 1), "each line once, wherever it lies");
+    assert_eq!(total(&home.report()), 6);
+}
+
+#[test]
 fn a_refused_start_is_one_clear_line_and_the_right_code() {
     let Some(bed) = bed() else { return };
     let home = Home::new(SITE);

@@ -1,21 +1,19 @@
 //! Markdown: the same tables for a wiki, an issue or a mail.
 
+pub(super) mod escape;
+mod time;
+
 use std::collections::BTreeMap;
 use std::fmt::Write;
 
 use serde_json::Value;
 
-use crate::report::earlier;
 use crate::report::format::Output;
-use crate::report::rhythm::WEEKDAYS;
+use crate::report::markdown::escape::{cell, paragraph};
+use crate::report::markdown::time::{earlier, rhythm, series, trend};
 use crate::report::sentence::{self, grouped};
 use crate::report::shape::{Report, Row};
 use crate::report::text::lines::safe;
-
-/// Letters of a cell: a name of 64 KiB from the wire must not be the page.
-const CELL_LETTERS_MAX: usize = 200;
-/// Letters of a paragraph.
-const PARAGRAPH_LETTERS_MAX: usize = 4_000;
 
 /// Writes the text.
 pub fn write(report: &Report, sealed: &Value) -> Vec<Output> {
@@ -93,38 +91,6 @@ fn readings(text: &mut String, report: &Report) {
             row.inspectable_share * 100.0,
             cell(&row.hidden_classes.join(", "))
         );
-    }
-}
-
-/// The steps of the period that counted something, or in which something changed.
-fn series(text: &mut String, report: &Report) {
-    text.push_str(
-        "\n## Over time\n\n| from | attempts | headline | observed seconds | changed |\n| --- | ---: | ---: | ---: | --- |\n",
-    );
-    for step in report.series.iter().filter(|step| step.counts.attempts > 0 || !step.breaks.is_empty()) {
-        let _ = writeln!(
-            text,
-            "| {} | {} | {} | {} | {} |",
-            report.zone.hour(&step.period),
-            grouped(step.counts.attempts),
-            grouped(step.counts.headline_attempts),
-            grouped(step.seconds_observed.unsigned_abs()),
-            step.breaks.join(", ")
-        );
-    }
-}
-
-/// The headline's attempts by weekday and hour.
-fn rhythm(text: &mut String, report: &Report) {
-    let Some(rhythm) = report.rhythm.as_ref().filter(|rhythm| rhythm.busiest().is_some()) else { return };
-    text.push_str("\n## When in the week (headline attempts, UTC)\n\n| day |");
-    (0..24).for_each(|hour| {
-        let _ = write!(text, " {hour} |");
-    });
-    let _ = write!(text, "\n| --- |{}\n", " ---: |".repeat(24));
-    for (day, row) in WEEKDAYS.iter().zip(&rhythm.headline_attempts) {
-        let counts: Vec<String> = row.iter().map(|count| grouped(*count)).collect();
-        let _ = writeln!(text, "| {day} | {} |", counts.join(" | "));
     }
 }
 
@@ -244,55 +210,6 @@ fn ladder_and_origins(text: &mut String, report: &Report) {
     }
 }
 
-/// The periods that readers set beside this one.
-fn earlier(text: &mut String, report: &Report) {
-    let periods = earlier::periods(report);
-    if periods.is_empty() {
-        return;
-    }
-    text.push_str(
-        "\n## Beside earlier periods\n\n| period | observed | headline | overseas | in 30 observed days | change to this period | not alike in |\n\
-         | --- | ---: | ---: | ---: | ---: | ---: | --- |\n",
-    );
-    for row in periods {
-        let _ = writeln!(
-            text,
-            "| {} | {} % | {} | {} | {} | {} | {} |",
-            row.period,
-            sentence::observed(row.seconds_observed, row.seconds),
-            grouped(row.headline_attempts),
-            optional(row.overseas_attempts),
-            optional(row.scaled()),
-            row.change.map_or_else(String::new, earlier::change),
-            row.differs.join(", ")
-        );
-    }
-}
-
-fn trend(text: &mut String, report: &Report) {
-    let Some(trend) = &report.trend else { return };
-    text.push_str(
-        "\n## Month by month\n\n| month | observed | headline | overseas | a 30-day month | changed |\n\
-         | --- | ---: | ---: | ---: | ---: | --- |\n",
-    );
-    for month in &trend.months {
-        let _ = writeln!(
-            text,
-            "| {} | {} % | {} | {} | {} | {} |",
-            month.period,
-            sentence::observed(month.seconds_observed, month.seconds),
-            grouped(month.headline_attempts),
-            optional(month.overseas_attempts),
-            sentence::normalised(month),
-            month.breaks.join(", ")
-        );
-    }
-    let shifts = trend.level_shifts.iter().map(sentence::level_shift);
-    for told in shifts.chain(trend.method_told().map(str::to_owned)) {
-        let _ = write!(text, "\n{}\n", paragraph(&told));
-    }
-}
-
 /// Which classes each site was sent.
 fn by_site(text: &mut String, report: &Report) {
     if report.by_site.len() < 2 {
@@ -405,31 +322,4 @@ fn table(text: &mut String, title: &str, rows: &[Row]) {
 
 fn optional(count: Option<u64>) -> String {
     count.map_or_else(String::new, grouped)
-}
-
-/// A text that cannot leave its cell or become markup, and is cut where it would be the page.
-pub(super) fn cell(text: &str) -> String {
-    escaped(text, CELL_LETTERS_MAX)
-}
-
-/// A sentence that does not become markup.
-pub(super) fn paragraph(text: &str) -> String {
-    escaped(text, PARAGRAPH_LETTERS_MAX)
-}
-
-/// With every sign of `CommonMark` and of the tables escaped, and addresses that GitHub's dialect makes links of by themselves.
-fn escaped(text: &str, letters_max: usize) -> String {
-    let mut letters = text.chars();
-    let mut cut: String = letters.by_ref().take(letters_max).collect();
-    if letters.next().is_some() {
-        cut.push('…');
-    }
-    let clean = safe(&cut).chars().fold(String::new(), |mut clean, letter| {
-        if matches!(letter, '|' | '<' | '>' | '`' | '*' | '_' | '[' | ']' | '\\' | '&' | '~' | '#' | '@') {
-            clean.push('\\');
-        }
-        clean.push(letter);
-        clean
-    });
-    clean.replace("://", "\\://").replace("www.", "www\\.")
 }

@@ -49,6 +49,7 @@ mod insert;
 mod json;
 mod markdown;
 mod query;
+mod reconcile;
 mod schema;
 mod source_rows;
 mod tables;

@@ -125,7 +125,7 @@ mod tests {
         rhythm.add(Hour(-1), 1);
         let last = rhythm.cells().find(|cell| cell.attempts == 1).unwrap();
         assert_eq!((last.name().as_str(), rhythm.cells().count()), ("Wednesday 23:00", 168));
-        assert_eq!(rhythm.cells().map(|cell| cell.attempts).sum::<u64>(), 18);
+        assert_eq!(rhythm.cells().map(|cell| cell.attempts).sum::<u64>(), 23);
         assert_eq!(Rhythm::default().busiest(), None);
     }
 }

@@ -12,7 +12,7 @@ use serde::Serialize;
 use serde_json::Value;
 
 use crate::report::format::{Output, hash_of};
-use crate::report::markdown::{cell, paragraph};
+use crate::report::markdown::escape::{cell, paragraph};
 use crate::report::shape::Report;
 use crate::report::span::Span;
 use crate::report::statement::slots::Strength;

@@ -154,7 +154,7 @@ impl Store {
 
     /// Hashes sources by the key of a fleet from now on; false where the store keeps the one it has.
     pub fn set_sketch_key(&self, secret: &[u8]) -> Result<bool, ReportError> {
-        distinct::set_key(&self.connection, secret).map_err(self.wrap())
+        distinct::key::set_key(&self.connection, secret).map_err(self.wrap())
     }
 
     /// Brings it down to what is to be kept of each level.

@@ -62,17 +62,8 @@ pub fn build(
     let mut readings = reading::take(&mut counters);
     readings.retain(|row| site.is_none_or(|site| site == row.site));
     let mut tables = Tables::default();
-    let mut rhythm =
-        (kept == PeriodKind::Hour && span.to.0 - span.from.0 >= rhythm::HOURS_MIN).then(Rhythm::default);
-    query::each_row(store, span, site, |row| {
-        tables.add(row, span);
-        if let Some(rhythm) = &mut rhythm {
-            rhythm.add(row.hour, row.counts.headline_attempts);
-        }
-    })?;
-    if let Some(rhythm) = &mut rhythm {
-        watch.iter().for_each(|(hour, micros)| rhythm.add_observed(*hour, *micros));
-    }
+    tables.rhythm = week(kept, span, &watch);
+    query::each_row(store, span, site, |row| tables.add(row, span))?;
     let observed = watch.values().sum::<i64>() / MICROS_PER_SEC;
     let seconds = (span.to.0 - span.from.0) * 3_600;
     let declared = provenance.home_declared;
@@ -97,7 +88,7 @@ pub fn build(
         units: tables.units.parts(),
         readings,
         series: series(asked, &tables.steps, &watch, &regimes)?,
-        rhythm,
+        rhythm: tables.rhythm,
         trend: trend::read(asked, declared)?,
         incidents: incidents::read(store, span, site)?,
         campaigns: campaigns::read(store, span, site)?,
@@ -124,6 +115,18 @@ pub fn build(
     report.headline.lower_bound = report.losses.iter().any(|(name, count)| *count > 0 && is_loss(name));
     report.headline.text = sentence::headline(&report, span);
     Ok(report)
+}
+
+/// The week with what was observed of it, where the span is one at least and its hours are kept.
+fn week(kept: PeriodKind, span: &Span, watch: &BTreeMap<Hour, i64>) -> Option<Rhythm> {
+    if kept != PeriodKind::Hour || span.to.0 - span.from.0 < rhythm::HOURS_MIN {
+        return None;
+    }
+    let mut week = Rhythm::default();
+    for (hour, micros) in watch {
+        week.add_observed(*hour, *micros);
+    }
+    Some(week)
 }
 
 fn period(span: &Span, (seconds, observed): (i64, i64)) -> PeriodPart {

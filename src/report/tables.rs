@@ -10,6 +10,7 @@ use crate::model::time::Hour;
 use crate::report::by_site::BySite;
 use crate::report::distinct::{Dimension, Told, told};
 use crate::report::query::{Second, StoreRow};
+use crate::report::rhythm::Rhythm;
 use crate::report::shape::{Counts, OriginRow, Row, add_to, grade_title, sector_title};
 use crate::report::span::Span;
 use crate::report::store::Store;
@@ -24,6 +25,8 @@ pub struct Tables {
     pub second: Second,
     pub units: Units,
     pub by_site: BySite,
+    /// By hour of the week, where it is told.
+    pub rhythm: Option<Rhythm>,
     sites: BTreeMap<String, Counts>,
     classes: BTreeMap<String, Counts>,
     grades: BTreeMap<String, Counts>,
@@ -56,6 +59,9 @@ impl Tables {
         self.second.add(row.second);
         self.units.add(row);
         self.by_site.add(row);
+        if let Some(rhythm) = &mut self.rhythm {
+            rhythm.add(row.hour, row.counts.headline_attempts);
+        }
         self.steps.entry(step).or_default().add(row.counts);
         for (table, key) in [
             (&mut self.sites, &row.site),

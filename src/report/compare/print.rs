@@ -6,7 +6,7 @@ use crate::model::class::Class;
 use crate::report::compare::{Compared, Comparison};
 use crate::report::csv::Table;
 use crate::report::format::Output;
-use crate::report::markdown::{cell, paragraph};
+use crate::report::markdown::escape::{cell, paragraph};
 use crate::report::sentence::grouped;
 use crate::report::text::lines::{Lines, WIDTH, width};
 

@@ -117,6 +117,9 @@ fn written(cell: &Cell, names_row: bool) -> Markup {
             html! { th scope="row" { "not named" } }
         }
         Cell::Text(text) if names_row => html! { th scope="row" { (shown(text)) } },
+        Cell::Titled(title, code) if names_row && title.is_empty() && code.is_empty() => {
+            html! { th scope="row" { "not named" } }
+        }
         Cell::Titled(title, code) if names_row => {
             html! { th scope="row" { (shown(title)) " " code.line { (shown(code)) } } }
         }

@@ -210,7 +210,7 @@ fn months(report: &Report, trend: &Trend) -> Markup {
             told: told.clone(),
             strong: "attempts in 30 observed days",
             weak: "",
-            hole: "observed for less than a tenth",
+            hole: "hardly observed, or no home declared",
             zone: &report.zone,
             steps,
         }.write())

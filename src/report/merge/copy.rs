@@ -120,7 +120,7 @@ fn sketches(sum: &Connection, members: &[Member], span: &Span) -> Result<bool, R
     let mut any = false;
     for member in members {
         let failed = member.store.wrap();
-        keys.push(member.store.meta(distinct::KEY)?);
+        keys.push(member.store.meta(distinct::key::KEY)?);
         any |= member
             .store
             .connection()
@@ -139,7 +139,8 @@ fn sketches(sum: &Connection, members: &[Member], span: &Span) -> Result<bool, R
         return Ok(true);
     }
     if let Some(Some(key)) = keys.first() {
-        sum.execute("INSERT OR REPLACE INTO meta VALUES (?1, ?2)", [distinct::KEY, key]).map_err(&failed)?;
+        sum.execute("INSERT OR REPLACE INTO meta VALUES (?1, ?2)", [distinct::key::KEY, key])
+            .map_err(&failed)?;
     }
     for member in members {
         distinct::absorb(sum, member.store.connection(), (span.from.0, span.to.0))

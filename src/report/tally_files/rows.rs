@@ -229,7 +229,7 @@ fn header(store: &Store, named: &Named<'_>, span: &Span) -> Result<Header, Repor
         addresses: provenance.privacy.clone(),
         home: provenance.home.clone(),
         sketch: distinct::KIND,
-        sketch_key: distinct::key_name(store.connection()).map_err(store.wrap())?,
+        sketch_key: distinct::key::key_name(store.connection()).map_err(store.wrap())?,
         made: made(provenance),
     })
 }

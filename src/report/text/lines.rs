@@ -131,7 +131,9 @@ impl Lines {
 
     /// Rows of a name and numbers below their heads.
     pub fn grid<const N: usize>(&mut self, heads: [&str; N], rows: &[(String, [String; N])]) {
-        grid(heads, rows).iter().for_each(|line| self.line(line));
+        for line in grid(heads, rows) {
+            self.line(&line);
+        }
     }
 
     /// A name and a number at the right.
