@@ -181,8 +181,14 @@ fn snapshot(day: u8, count: u64) -> Snapshot {
             class: Class::WebSqli,
             site: Arc::clone(&text),
         };
-        let so_far =
-            IncidentSums { last: time, attempts: count, peak_per_minute: count, headline: true, place };
+        let so_far = IncidentSums {
+            last: time,
+            attempts: count,
+            peak_per_minute: count,
+            headline: true,
+            grade: key.grade,
+            place,
+        };
         snapshot.add_incident(incident, so_far);
         snapshot.add_system(64_500 + u32::from(number), &text);
         let (rule, client, payload) = (Arc::clone(&text), (&*text).into(), (&*text).into());
