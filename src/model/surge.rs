@@ -37,6 +37,11 @@ macro_rules! reflectors {
                 }
             }
 
+            /// Whether honest clients fetch much by many questions in a row: a table of a device, a file, what a cache holds.
+            pub const fn is_fetched_from(self) -> bool {
+                matches!(self, Self::Memcached | Self::Snmp | Self::Tftp)
+            }
+
             const fn kinds(self) -> [&'static str; 3] {
                 match self {
                     $(Self::$variant => {

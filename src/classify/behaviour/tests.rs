@@ -150,7 +150,7 @@ fn scene(id: &str) -> (Vec<Contact>, Vec<Surge>) {
             many(160, &|n| touched(&of(n % 40), &format!("203.0.113.1:{n}"), n, Touched::Refused))
         }
         "scan.tls_names" => many(15, &|n| unmet(n, Topic::TlsHandshake, (n.unsigned_abs(), 7))),
-        "scan.tls_handshakes" => many(8, &|n| unmet(n, Topic::TlsHandshake, (0, n as u32))),
+        "scan.tls_handshakes" => many(8, &|n| unmet(n, Topic::TlsHandshake, (0, n.unsigned_abs() as u32))),
         "scan.dns_names" => many(40, &|n| unmet(n, Topic::DnsName, (n.unsigned_abs(), 0))),
         "auth.guessing" => many(6, &|n| login(SOURCE, n, false, None)),
         "auth.slow" => many(20, &|n| {
@@ -180,9 +180,9 @@ fn every_detector_finds_what_it_is_there_for_and_switched_off_it_is_silent() {
         for attempt in &out.attempts {
             assert_eq!(&*attempt.judgement.evidence[0].rule, detector.id);
         }
-        let off: String =
+        let off: Vec<String> =
             detector.sections.iter().map(|section| format!("[{section}]\nenabled = false\n")).collect();
-        let out = judge_all(&toml::from_str(&off).unwrap(), &acts, &surges);
+        let out = judge_all(&toml::from_str(&off.concat()).unwrap(), &acts, &surges);
         assert!(out.attempts.is_empty(), "{} is off: {:?}", detector.id, out.attempts.first());
         seen.push(detector.id);
     }

@@ -109,10 +109,10 @@ pub fn icmp_message(
     (kind, code): (u8, u8),
     (word, rest): (u32, &[u8]),
 ) -> Vec<u8> {
-    let mut message = [&[kind, code, 0, 0], &word.to_be_bytes()[..], rest].concat();
-    let checksum = pnet::util::checksum(&message, 1);
-    message[2..4].copy_from_slice(&checksum.to_be_bytes());
-    ipv4_packet(ends, 1, word as u16, &message)
+    let with =
+        |checksum: u16| [&[kind, code], &checksum.to_be_bytes()[..], &word.to_be_bytes(), rest].concat();
+    let checksum = pnet::util::checksum(&with(0), 1);
+    ipv4_packet(ends, 1, word as u16, &with(checksum))
 }
 
 fn write_tcp<'p>(bytes: &'p mut [u8], segment: &Segment<'_>, options: usize) -> MutableTcpPacket<'p> {

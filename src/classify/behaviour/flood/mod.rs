@@ -73,10 +73,15 @@ impl Second {
         self.bytes >= self.packets.saturating_mul(LARGE_BYTES_MIN)
     }
 
-    /// Whether so much of it speaks for honest traffic that it is none of a flood. A reflector's queries are what it abuses.
+    /// Whether so much of it speaks for honest traffic that it is none of a flood. What a reflector was asked does not, where
+    /// honest clients do not fetch by many questions.
     const fn is_honest(&self) -> bool {
+        let is_forged = match self.kind {
+            SurgeKind::Reflector(protocol) => !protocol.is_fetched_from(),
+            _ => false,
+        };
         self.completed > 0
-            && !matches!(self.kind, SurgeKind::Reflector(_))
+            && !is_forged
             && self.completed.saturating_mul(100) >= self.packets.saturating_mul(HONEST_PERCENT)
     }
 }

@@ -233,9 +233,13 @@ fn large_answers_that_nobody_asked_for_are_a_flood_at_a_lower_rate() {
 
 #[test]
 fn queries_do_not_speak_for_the_answers_of_a_reflector() {
-    let kind = SurgeKind::Reflector(crate::model::surge::Reflector::Dns);
-    let one_each = |second| Surge { completed: 300, ..surge(kind, second, 300) };
-    assert_eq!(judge(&(0..10).map(one_each).collect::<Vec<_>>()).attempts.len(), 10);
+    use crate::model::surge::Reflector::{Dns, Ntp, Snmp};
+    for (protocol, each, attempts) in [(Dns, 1, 10), (Ntp, 1, 10), (Snmp, 1, 0), (Snmp, 4, 10)] {
+        let of =
+            |second| Surge { completed: 400 / each, ..surge(SurgeKind::Reflector(protocol), second, 400) };
+        let out = judge(&(0..10).map(of).collect::<Vec<_>>());
+        assert_eq!(out.attempts.len(), attempts, "{each} of {}", protocol.name());
+    }
 }
 
 #[test]
