@@ -63,6 +63,7 @@ mod tests {
 
     use super::*;
     use crate::app::activity::ActivityRow;
+    use crate::app::state::{InterfaceStatus, ThreadStatus};
 
     const DOCS: &str = include_str!("../../docs/metrics.md");
 
@@ -105,9 +106,9 @@ mod tests {
     #[test]
     fn every_sample_has_a_value_for_each_of_its_labels() {
         let row = ActivityRow { site: "a".into(), class: "b".into(), country: "c".into(), attempts: 1 };
-        let mut status = Status { interfaces: vec![Default::default()], ..Status::default() };
+        let mut status = Status { interfaces: vec![InterfaceStatus::default()], ..Status::default() };
         status.activity.rows.push(row);
-        status.vitals.threads.push(Default::default());
+        status.vitals.threads.push(ThreadStatus::default());
         for metric in METRICS {
             for (labels, _) in (metric.read)(&status) {
                 assert_eq!(labels.len(), metric.labels.len(), "{}", metric.name);
