@@ -221,6 +221,7 @@ fn recorded_as(
         privacy: settings.privacy.clone(),
         mode: Mode::Replay,
         provenance: Provenance { privacy: "full".into(), ..Provenance::default() },
+        prefixes: (24, 48),
     };
     let (mut writer, _) = Writer::open(setup).unwrap();
     for mut snapshot in snapshots {

@@ -60,6 +60,7 @@ impl Run {
             privacy: settings.privacy.clone(),
             mode: Mode::Live,
             provenance: prepare::provenance(&settings, "", &detector, &geo),
+            prefixes: (24, 48),
         };
         let (writer, told) = Writer::open(setup).unwrap();
         assert!(told.is_empty(), "{told:?}");

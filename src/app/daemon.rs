@@ -66,7 +66,7 @@ fn take_folders(settings: &mut Settings, given: impl Fn(&str) -> Option<PathBuf>
 }
 
 /// Tells systemd; without it this does nothing.
-fn notify(states: &[NotifyState<'_>]) {
+pub(super) fn notify(states: &[NotifyState<'_>]) {
     if let Err(error) = sd_notify::notify(states) {
         tracing::debug!(%error, "no service manager to tell");
     }

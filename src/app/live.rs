@@ -9,8 +9,10 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
 
 use ipnet::IpNet;
+use sd_notify::NotifyState;
 
 use crate::app::bounds;
+use crate::app::daemon;
 use crate::app::live::renewal::Used;
 use crate::app::live::status::{Troubles, Watched};
 use crate::app::pipeline::{Order, Shared, Stages};
@@ -29,6 +31,9 @@ use crate::inspect::{Inspector, limits};
 use crate::model::time::Timestamp;
 use crate::report::shape::Report;
 use crate::report::writer::{Mode, Setup, Writer};
+
+/// One step of rebuilding a store, the event lines of a day, takes no longer: ten minutes are some gigabytes of them.
+const WORK_MAX_MICROS: u32 = 600_000_000;
 
 /// A capture thread and the name of its interface.
 type CaptureThread = (String, JoinHandle<Result<(), CaptureError>>);
@@ -73,9 +78,11 @@ impl Pipeline {
             privacy: settings.privacy.clone(),
             mode: Mode::Live,
             provenance: prepare::provenance(settings, config_hash, &detector, &geo),
+            prefixes: settings.origin.prefixes(),
         };
         let used = Used::new(settings, config_hash, &setup.provenance, &geo);
-        let (writer, repaired) = Writer::open(setup).map_err(|error| prepare::unwritable(&error))?;
+        let (writer, repaired) =
+            Writer::open_watched(setup, &mut working).map_err(|error| prepare::unwritable(&error))?;
         for told in repaired {
             tracing::warn!("{told}");
         }
@@ -88,6 +95,7 @@ impl Pipeline {
         classifier.preload_incidents(writer.open_incidents().map_err(|error| prepare::unwritable(&error))?);
         let (sender, records) = channel(CHANNEL_RECORDS);
         let shared = Arc::new(Shared::default());
+        shared.note_repair(&writer);
         let os = |error: std::io::Error| Fatal::Os(format!("cannot start a thread: {error}"));
         let stages = Stages::start(classifier, writer, Mode::Live, records, &shared).map_err(os)?;
         let detectors = Arc::new(DetectorCell::new(detector));
@@ -167,6 +175,12 @@ impl Pipeline {
         let last = writer.last_word().map_err(|error| prepare::unwritable(&error))?;
         ended.map_or(Ok(last), Err)
     }
+}
+
+/// Work at the start that takes time: the service manager must wait for it.
+fn working(said: &str) {
+    tracing::info!("{said}");
+    daemon::notify(&[NotifyState::ExtendTimeoutUsec(WORK_MAX_MICROS), NotifyState::Status(said)]);
 }
 
 fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {

@@ -136,6 +136,9 @@ fn describe(status: &Status) -> String {
     for part in &status.confinement {
         let _ = writeln!(text, "confinement {part}");
     }
+    for note in &status.notes {
+        let _ = writeln!(text, "note: {note}");
+    }
     for trouble in &status.troubles {
         let _ = writeln!(text, "trouble: {trouble}");
     }
