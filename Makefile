@@ -282,11 +282,20 @@ deb: $(CARGO_DEB) packages ## a Debian package in target/debian; installs cargo-
 	    "$$version" "$(COMMIT)" "$$(sed -n 's/^maintainer = "\(.*\)"/\1/p' Cargo.toml)" "$$(date -uRd @$(EPOCH))" > target/package/changelog
 	SOURCE_DATE_EPOCH=$(EPOCH) $(CARGO_DEB) --no-build --no-separate-debug-symbols --profile $(PROFILE)
 
-test-system: ## what takes too long for every change: the servers that `make test` skips, a million sources, the package; needs root
+# Each is a line of docs/test-system.md: its name, then the command. GATEWATCH_LONG has tests do what takes longer than CI may.
+define SYSTEM_TESTS
+large-services: $(CARGO) test --locked --test system_knock -- --nocapture shares_
+million-sources: $(MAKE) million
+faults-long: GATEWATCH_LONG=1 $(CARGO) test --locked --test system_faults --test system_wear --test system_memory -- --nocapture --test-threads 1
+kills: GATEWATCH_KILLS=600 $(CARGO) test --locked --test kills
+power-cuts: GATEWATCH_CUTS=20 $(CARGO) test --locked --test system_power -- --nocapture
+package: $(MAKE) test-deb
+endef
+export SYSTEM_TESTS
+
+test-system: ## what takes too long for every change, each result written to docs/test-system.md; needs root
 	@$(MAKE) test-packages SERVICES=1
-	$(CARGO) test --locked --test system_knock -- --nocapture shares_
-	$(MAKE) million
-	$(MAKE) test-deb
+	tests/support/record.sh docs/test-system.md <<< "$$SYSTEM_TESTS"
 
 test-deb: deb ## the package under a real systemd: install, start, capture, upgrade, remove, purge; needs root
 	@GATEWATCH_DEB=$$(ls target/debian/*.deb) $(CARGO) test --locked --test system_package -- --nocapture

@@ -186,7 +186,7 @@ fn snapshot(day: u8, count: u64) -> Snapshot {
             attempts: count,
             peak_per_minute: count,
             headline: true,
-            grade: key.grade,
+            grade: Grade::E2,
             place,
         };
         snapshot.add_incident(incident, so_far);
@@ -237,6 +237,7 @@ fn recorded_as(
         privacy: settings.privacy.clone(),
         mode: Mode::Replay,
         provenance: Provenance { privacy: "full".into(), ..Provenance::default() },
+        prefixes: (24, 48),
     };
     let (mut writer, _) = Writer::open(setup).unwrap();
     for mut snapshot in snapshots {

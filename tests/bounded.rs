@@ -10,21 +10,14 @@
 )]
 
 use std::fs;
-use std::net::Ipv4Addr;
 use std::path::Path;
 use std::process::Command;
-
-use pnet::packet::tcp::TcpFlags;
 
 #[allow(dead_code, reason = "shared by all tests")]
 mod support;
 
-use support::generator::capture::CaptureWriter;
-use support::generator::conversation::{Conversation, Course, Exchange, Sender};
-use support::generator::frames::{Link, Segment, ip_packet};
-use support::generator::payloads::{self, Kind};
 use support::generator::plan::Plan;
-use support::generator::random::Random;
+use support::many::{crowd, forged, scans};
 use support::sensor::{Desk, PATIENCE, gatewatch, run};
 use support::talk::SITE_ALONE;
 
@@ -38,6 +31,8 @@ const ROWS: u64 = 1_000;
 const FEW_SCANNERS: u32 = 500;
 /// Ports that each scanner tries.
 const PORTS: u16 = 12;
+/// What the process takes beside `memory.limit`: docs/operating.md, "Sizing".
+const BESIDE_MIB: u64 = 48;
 const SETTINGS: &str = "
 [report]
 formats = [\"json\"]
@@ -48,61 +43,6 @@ limit = \"64MiB\"
 limit = \"16MiB\"
 sources_per_day = 1000
 ";
-
-/// An hour of blind attack requests, each from an address of its own.
-fn capture(sources: u32) -> Vec<u8> {
-    let plan = Plan::parse(SITE_ALONE).expect("the plan");
-    let mut writer = CaptureWriter::begin(Vec::new(), Link::Ethernet).expect("memory");
-    let begin = 1_792_000_800_000_000_u64;
-    for number in 0..sources {
-        let mut random = Random::keyed(&[7, u64::from(number)]);
-        let exchange = Exchange {
-            request: payloads::attack(Kind::Sqli, "www.town.example", &mut random),
-            reply: Vec::new(),
-            attack: Some(Kind::Sqli),
-            class: "web.sqli",
-            sender: Sender::Peer,
-        };
-        let conversation = Conversation {
-            start: begin + u64::from(number) * 3_400_000_000 / u64::from(sources),
-            client: (Ipv4Addr::from_bits(0x4900_0000 + number * 7), 40_000).into(),
-            server: (Ipv4Addr::new(203, 0, 113, 10), 80).into(),
-            course: Course::Blind,
-            pipelined: false,
-            exchanges: vec![exchange],
-            random,
-        };
-        // Together, so that the capture is in order of time.
-        for (_, packet) in conversation.packets(&plan.shape) {
-            writer.write(&(conversation.start, packet)).expect("memory");
-        }
-    }
-    writer.end().expect("memory")
-}
-
-/// Sources that scan at once: a SYN of each to one port that nobody answers, then of each to the next.
-fn scans(sources: u32) -> Vec<u8> {
-    let mut writer = CaptureWriter::begin(Vec::new(), Link::Ethernet).expect("memory");
-    let begin = 1_792_000_800_000_000_u64;
-    for port in 0..PORTS {
-        for number in 0..sources {
-            let packet = ip_packet(&Segment {
-                from: (Ipv4Addr::from_bits(0x4900_0000 + number * 7), 40_000 + port).into(),
-                to: (Ipv4Addr::new(203, 0, 113, 10), 1_000 + port).into(),
-                seq: number,
-                ack: 0,
-                flags: TcpFlags::SYN,
-                number: number as u16,
-                data: b"",
-            });
-            // 90 seconds a round: no flood, and a slow scan by each.
-            let at =
-                (u64::from(port) * u64::from(sources) + u64::from(number)) * 90_000_000 / u64::from(sources);
-            writer.write(&(begin + at, packet)).expect("memory");
-        }
-    }
-    writer.end().expect("memory")
-}
 
 /// Replays a capture; gives the peak of resident memory in MiB.
 fn replay(desk: &Desk, output: &str, capture: &[u8]) -> u64 {
@@ -136,8 +76,8 @@ fn forged_sources_fill_neither_memory_nor_store_and_are_all_counted() {
     fs::write(desk.settings(), format!("{settings}{SETTINGS}")).unwrap();
     let asked = std::env::var("GATEWATCH_SOURCES").ok().and_then(|text| text.parse().ok());
     let sent: u32 = asked.unwrap_or(MANY);
-    let few = replay(&desk, "few", &capture(FEW));
-    let many = replay(&desk, "many", &capture(sent));
+    let few = replay(&desk, "few", &forged(FEW));
+    let many = replay(&desk, "many", &forged(sent));
     eprintln!("resident at most: {few} MiB with {FEW} sources, {many} MiB with {sent}");
     assert!(many < few + 64, "{few} MiB with {FEW} sources, {many} MiB with {sent}: the limit is 64 MiB");
     let report = desk.report("many", "2026-10-14");
@@ -169,8 +109,8 @@ fn sources_that_scan_at_once_fill_no_table_beyond_its_limit_and_no_probe_vanishe
     fs::write(desk.settings(), format!("{settings}{SETTINGS}{flood}")).unwrap();
     let asked = std::env::var("GATEWATCH_SOURCES").ok().and_then(|text| text.parse().ok());
     let sent: u32 = asked.unwrap_or(MANY / 2);
-    let few = replay(&desk, "few", &scans(FEW_SCANNERS));
-    let many = replay(&desk, "many", &scans(sent));
+    let few = replay(&desk, "few", &scans(FEW_SCANNERS, PORTS));
+    let many = replay(&desk, "many", &scans(sent, PORTS));
     eprintln!("resident at most: {few} MiB with {FEW_SCANNERS} scanners, {many} MiB with {sent}");
     assert!(
         many < few + 64,
@@ -196,4 +136,54 @@ fn sources_that_scan_at_once_fill_no_table_beyond_its_limit_and_no_probe_vanishe
         u64::from(FEW_SCANNERS) * u64::from(PORTS)
     );
     gatewatch(&["verify", &desk.path("many").display().to_string()], b"").good();
+}
+
+#[test]
+fn the_settings_for_a_small_gateway_hold_what_they_promise() {
+    if Command::new("python3").arg("--version").output().is_err() {
+        eprintln!("skipped: python3 is not installed");
+        return;
+    }
+    let example = Path::new(env!("CARGO_MANIFEST_DIR")).join("config/examples/small-gateway.toml");
+    let desk = Desk::of(&Plan::parse(SITE_ALONE).expect("the plan"));
+    let settings = fs::read_to_string(example).unwrap();
+    assert!(settings.contains("limit = \"64MiB\""), "the profile of 64 MiB");
+    fs::write(desk.settings(), format!("{settings}[flood.syn]\nenabled = false\n")).unwrap();
+    let asked = std::env::var("GATEWATCH_SOURCES").ok().and_then(|text| text.parse().ok());
+    let sent: u32 = asked.unwrap_or(MANY / 10);
+    let peak = replay(&desk, "scans", &scans(sent, PORTS));
+    eprintln!("resident at most: {peak} MiB with {sent} scanners at memory.limit = 64 MiB");
+    assert!(peak <= 64 + BESIDE_MIB, "{peak} MiB");
+    let report = desk.report("scans", "2026-10-14");
+    let count = |place: &str| report.pointer(place).and_then(serde_json::Value::as_u64).unwrap_or(0);
+    let all =
+        count("/totals/attempts") + count("/not_judged/contacts") + count("/counters/contacts_in_floods");
+    assert_eq!(all, u64::from(sent) * u64::from(PORTS), "every probe is an attempt or not judged");
+    gatewatch(&["verify", &desk.path("scans").display().to_string()], b"").good();
+}
+
+/// What the contract allows for a million active sources and a quarter million conversations, in bytes.
+const BUDGET_BYTES: u64 = 256_000_000;
+
+#[test]
+fn a_crowd_of_sources_and_conversations_stays_within_the_budget_of_memory() {
+    if Command::new("python3").arg("--version").output().is_err() {
+        eprintln!("skipped: python3 is not installed");
+        return;
+    }
+    let asked = std::env::var("GATEWATCH_SOURCES").ok().and_then(|text| text.parse().ok());
+    let sources: u32 = asked.unwrap_or(MANY / 10);
+    let crowd = crowd(sources);
+    for limit in [32, 64, 128] {
+        let desk = Desk::of(&Plan::parse(SITE_ALONE).expect("the plan"));
+        let settings = fs::read_to_string(desk.settings()).unwrap();
+        let further = format!("[report]\nformats = [\"json\"]\n[memory]\nlimit = \"{limit}MiB\"\n");
+        fs::write(desk.settings(), settings + &further).unwrap();
+        let peak = replay(&desk, "crowd", &crowd);
+        eprintln!(
+            "memory.limit {limit} MiB: {peak} MiB resident with {sources} sources and {} conversations",
+            sources / 4
+        );
+        assert!(peak <= limit + BESIDE_MIB && peak << 20 <= BUDGET_BYTES, "{peak} MiB at {limit} MiB");
+    }
 }

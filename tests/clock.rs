@@ -90,6 +90,7 @@ impl Sensor {
             privacy: settings.privacy.clone(),
             mode: Mode::Live,
             provenance: prepare::provenance(&settings, "", &detector, &geo),
+            prefixes: (24, 48),
         };
         let (sender, records) = channel(8_192);
         let outbox = Outbox::new(sender, 0, WhenFull::DropNewest);

@@ -25,7 +25,7 @@ use support::generator::plan::Plan;
 use support::generator::random::Random;
 use support::sensor::{Desk, capture, gatewatch};
 
-/// Kills in all.
+/// Kills in all; `GATEWATCH_KILLS` sets another number (`make test-system`).
 const KILLS: u32 = 200;
 /// Kills of one folder before it is left alone.
 const KILLS_OF_ONE: u32 = 5;
@@ -116,6 +116,8 @@ fn killed_at_any_moment_nothing_is_counted_twice_and_nothing_is_lost() {
     let clean = desk.report("clean0", PERIOD);
     assert_eq!(clean["totals"]["attempts"], 1_260);
 
+    let asked = std::env::var("GATEWATCH_KILLS").ok().and_then(|text| text.parse().ok());
+    let kills: u32 = asked.unwrap_or(KILLS);
     let plan = Kills { desk: &desk, month: &month, clean: &clean, start, work };
     // Folders know nothing of each other: each lane kills in its own.
     let killed: u32 = std::thread::scope(|scope| {
@@ -123,7 +125,7 @@ fn killed_at_any_moment_nothing_is_counted_twice_and_nothing_is_lost() {
             .map(|lane| {
                 let plan = &plan;
                 scope.spawn(move || {
-                    (0..KILLS / KILLS_OF_ONE)
+                    (0..kills / KILLS_OF_ONE)
                         .filter(|round| round % LANES == lane)
                         .map(|round| plan.round(round))
                         .sum::<u32>()
@@ -132,7 +134,7 @@ fn killed_at_any_moment_nothing_is_counted_twice_and_nothing_is_lost() {
             .collect();
         lanes.into_iter().map(|lane| lane.join().expect("a lane that came to its end")).sum()
     });
-    assert!(killed > KILLS / 2, "only {killed} runs were still under way when they were killed");
+    assert!(killed > kills / 2, "only {killed} runs were still under way when they were killed");
 }
 
 /// What is killed, when, and what must come of it.

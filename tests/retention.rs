@@ -67,6 +67,7 @@ impl Run {
             privacy: settings.privacy.clone(),
             mode: Mode::Live,
             provenance: prepare::provenance(&settings, "", &detector, &geo),
+            prefixes: (24, 48),
         };
         let (writer, told) = Writer::open(setup).unwrap();
         let classifier = Classifier::new(&settings, geo, Fallback::Responders, 1, false);

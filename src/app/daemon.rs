@@ -64,7 +64,7 @@ fn take_folders(settings: &mut Settings, sources: &mut Sources, given: impl Fn(&
 }
 
 /// Tells systemd; without it this does nothing.
-fn notify(states: &[NotifyState<'_>]) {
+pub(super) fn notify(states: &[NotifyState<'_>]) {
     if let Err(error) = sd_notify::notify(states) {
         tracing::debug!(%error, "no service manager to tell");
     }

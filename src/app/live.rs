@@ -10,8 +10,10 @@ use std::thread::JoinHandle;
 
 use crossbeam_channel::Receiver;
 use ipnet::IpNet;
+use sd_notify::NotifyState;
 
 use crate::app::bounds;
+use crate::app::daemon;
 use crate::app::journal::Herald;
 use crate::app::live::renewal::Used;
 use crate::app::live::status::{Troubles, Watched};
@@ -34,6 +36,9 @@ use crate::model::time::Timestamp;
 use crate::report::ReportError;
 use crate::report::shape::Report;
 use crate::report::writer::{Mode, Setup, Writer};
+
+/// One step of rebuilding a store, the event lines of a day, takes no longer: ten minutes are some gigabytes of them.
+const WORK_MAX_MICROS: u32 = 600_000_000;
 
 /// A capture thread and the name of its interface.
 type CaptureThread = (String, JoinHandle<Result<(), CaptureError>>);
@@ -89,9 +94,11 @@ impl Pipeline {
             privacy: settings.privacy.clone(),
             mode: Mode::Live,
             provenance: prepare::provenance(settings, config_hash, &detector, &geo),
+            prefixes: settings.origin.prefixes(),
         };
         let used = Used::new(settings, config_hash, &setup.provenance, &geo);
-        let (writer, repaired) = Writer::open(setup).map_err(|error| prepare::unwritable(&error))?;
+        let (writer, repaired) =
+            Writer::open_watched(setup, &mut working).map_err(|error| prepare::unwritable(&error))?;
         for told in repaired {
             tracing::warn!("{told}");
         }
@@ -101,6 +108,7 @@ impl Pipeline {
         let (sender, records) = channel(CHANNEL_RECORDS);
         let waiting = records.clone();
         let shared = Arc::new(Shared::of_workers(opened.len()));
+        shared.note_repair(&writer);
         let os = |error: std::io::Error| Fatal::Os(format!("cannot start a thread: {error}"));
         let stages =
             Stages::start(classifier, (writer, Some(herald)), Mode::Live, records, &shared).map_err(os)?;
@@ -192,6 +200,12 @@ fn go_on(writer: &Writer, classifier: &mut Classifier, herald: &mut Herald) -> R
     herald.preload(&open);
     classifier.preload_incidents(open);
     Ok(())
+}
+
+/// Work at the start that takes time: the service manager must wait for it.
+fn working(said: &str) {
+    tracing::info!("{said}");
+    daemon::notify(&[NotifyState::ExtendTimeoutUsec(WORK_MAX_MICROS), NotifyState::Status(said)]);
 }
 
 fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {

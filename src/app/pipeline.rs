@@ -24,9 +24,9 @@ use crate::report::writer::closing::Settled;
 use crate::report::writer::{Mode, Writer};
 use crate::tally::Snapshot;
 
-/// A snapshot at least so often: what a kill -9 may lose.
-const SNAPSHOT_EVERY: Duration = Duration::from_millis(500);
-/// Rows after which a replay hands a snapshot on, so that its memory stays bounded: three are under way at most, and with the
+/// The classifier looks so often whether a snapshot is due: every `state.sync_secs`th time.
+const TICK_EVERY: Duration = Duration::from_millis(500);
+/// Rows after which a snapshot is handed on at once, so that memory stays bounded: three are under way at most, and with the
 /// event lines of some 1,000 attempts each takes about 3 MB.
 const SNAPSHOT_ROWS: usize = 4_096;
 /// Pause before a write that failed is tried again.
@@ -91,11 +91,13 @@ impl Stages {
         // One snapshot under way and one waiting; a third merges into what the classifier holds.
         let (to_report, messages) = bounded(1);
         let (orders, orders_in) = bounded(8);
+        let ticks_each = writer.sync_secs();
         let report_shared = Arc::clone(shared);
         let report = spawn("report", move || report(writer, herald, &messages, &report_shared))?;
         let classify_shared = Arc::clone(shared);
         let classify = spawn("classify", move || {
-            Classify { classifier, mode, to_report, shared: classify_shared }.run(&records, &orders_in);
+            Classify { classifier, mode, to_report, shared: classify_shared, ticks_each }
+                .run(&records, &orders_in);
         })?;
         Ok(Self { classify, report, orders })
     }
@@ -127,11 +129,14 @@ struct Classify {
     mode: Mode,
     to_report: Sender<Message>,
     shared: Arc<Shared>,
+    /// Ticks from one snapshot to the next.
+    ticks_each: u32,
 }
 
 impl Classify {
     fn run(mut self, records: &Receiver<Parcel>, orders: &Receiver<Order>) {
-        let ticks = crossbeam_channel::tick(SNAPSHOT_EVERY);
+        let ticks = crossbeam_channel::tick(TICK_EVERY);
+        let mut waited = 0;
         loop {
             crossbeam_channel::select! {
                 recv(records) -> parcel => match parcel {
@@ -141,7 +146,9 @@ impl Classify {
                 recv(orders) -> order => if let Ok(order) = order { self.obey(order) },
                 recv(ticks) -> _ => {
                     self.shared.beats.classify.beat();
-                    if self.mode == Mode::Live {
+                    waited += 1;
+                    if self.mode == Mode::Live && waited >= self.ticks_each {
+                        waited = 0;
                         self.hand_on();
                     }
                 }
@@ -167,9 +174,14 @@ impl Classify {
                 self.classifier.progress(worker, &progress);
             }
         }
-        if self.mode == Mode::Replay && self.classifier.pending() >= SNAPSHOT_ROWS {
-            let snapshot = Box::new(self.classifier.take_snapshot());
-            let _ = self.to_report.send(Message::Snapshot(snapshot));
+        if self.classifier.pending() >= SNAPSHOT_ROWS {
+            match self.mode {
+                Mode::Live => self.hand_on(),
+                Mode::Replay => {
+                    let snapshot = Box::new(self.classifier.take_snapshot());
+                    let _ = self.to_report.send(Message::Snapshot(snapshot));
+                }
+            }
         }
     }
 
@@ -231,20 +243,21 @@ fn report(
                 if let Some(herald) = &mut herald {
                     herald.tell(&snapshot);
                 }
-                let begun = steady();
-                insist(shared, || writer.record(&mut snapshot))?;
-                shared.wrote(snapshot.watermark, clock(), begun.elapsed());
+                let (reached, begun) = (snapshot.watermark, steady());
+                insist(shared, &mut writer, |writer| writer.record(&mut snapshot))?;
+                shared.wrote(reached, clock(), begun.elapsed());
                 shared.note(Writing::Events, writer.events_stopped().map(str::to_owned));
                 // A report that cannot be written now is written the next time; the tallies are safe.
                 match writer.settle() {
                     Ok(Settled::Later) => {}
                     Ok(Settled::Done) => shared.note(Writing::Reports, None),
+                    Err(error) if error.is_corrupt() => replace_store(shared, &mut writer, &error),
                     Err(error) => shared.note(Writing::Reports, Some(error.to_string())),
                 }
             }
         }
     }
-    insist(shared, || writer.finish())?;
+    insist(shared, &mut writer, Writer::finish)?;
     Ok(writer)
 }
 
@@ -253,14 +266,39 @@ fn steady() -> Instant {
     Instant::now()
 }
 
+/// Goes on with a rebuilt store: to try the damaged one again would fail for ever.
+fn replace_store(shared: &Shared, writer: &mut Writer, why: &ReportError) {
+    tracing::error!(error = %why, "the store is damaged; it is moved aside and rebuilt");
+    let replaced = writer.replace_store(why, &mut |said| {
+        shared.beats.report.beat();
+        tracing::info!("{said}");
+    });
+    match replaced {
+        Ok(told) => {
+            for told in told {
+                tracing::warn!("{told}");
+            }
+            shared.note_repair(writer);
+        }
+        Err(error) => shared.note(Writing::Tallies, Some(error.to_string())),
+    }
+}
+
 /// Tries until it works; once the daemon stops, only a few times more.
-fn insist(shared: &Shared, mut act: impl FnMut() -> Result<(), ReportError>) -> Result<(), ReportError> {
+fn insist(
+    shared: &Shared,
+    writer: &mut Writer,
+    mut act: impl FnMut(&mut Writer) -> Result<(), ReportError>,
+) -> Result<(), ReportError> {
     let mut last_tries = 0;
     loop {
-        let Err(error) = act() else {
+        let Err(error) = act(writer) else {
             shared.note(Writing::Tallies, None);
             return Ok(());
         };
+        if error.is_corrupt() {
+            replace_store(shared, writer, &error);
+        }
         shared.note(Writing::Tallies, Some(error.to_string()));
         if shared.stop.load(Ordering::Acquire) {
             last_tries += 1;

@@ -42,6 +42,7 @@ pub fn run(settings: &Settings, config_hash: &str, inputs: &[PathBuf], output: &
         privacy: settings.privacy.clone(),
         mode: Mode::Replay,
         provenance: prepare::provenance(settings, config_hash, &detector, &geo),
+        prefixes: settings.origin.prefixes(),
     };
     let provenance = setup.provenance.clone();
     let (writer, repaired) = Writer::open(setup).map_err(|error| prepare::unwritable(&error))?;
@@ -96,7 +97,11 @@ fn not_replayed_before(
     complaints: &mut Vec<FileComplaint>,
 ) -> Result<Fresh, Fatal> {
     let store = if output.join(crate::report::store::FILE_NAME).exists() {
-        Some(Store::open_to_read(output).map_err(|error| prepare::unwritable(&error))?)
+        match Store::open_to_read(output) {
+            // It is rebuilt before anything is counted, and knows no file then.
+            Err(error) if error.is_corrupt() => None,
+            opened => Some(opened.map_err(|error| prepare::unwritable(&error))?),
+        }
     } else {
         None
     };

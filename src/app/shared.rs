@@ -9,6 +9,7 @@ use crate::app::state::{STATUS_VERSION, Status, Vitals};
 use crate::capture::health::Heartbeat;
 use crate::model::progress::Counters;
 use crate::model::time::{MICROS_PER_SEC, Timestamp};
+use crate::report::writer::Writer;
 
 /// What the stages tell of themselves.
 #[derive(Debug)]
@@ -62,6 +63,8 @@ pub struct Told {
     last_write: Option<(Timestamp, Duration)>,
     /// What cannot be written, by what it is.
     troubles: [Option<String>; Writing::ALL.len()],
+    /// What was done to the store.
+    repair: Option<String>,
 }
 
 impl Default for Shared {
@@ -110,6 +113,11 @@ impl Shared {
         note(&mut self.told(), writing, now);
     }
 
+    /// Notes what was done to the store, for the status.
+    pub fn note_repair(&self, writer: &Writer) {
+        self.told().repair = writer.repair().map(ToString::to_string);
+    }
+
     /// Fills the part of a status that the stages know.
     pub fn fill(&self, status: &mut Status, now: Timestamp) {
         let told = self.told();
@@ -121,6 +129,7 @@ impl Shared {
         let written = told.written.filter(|watermark| *watermark > Timestamp::default());
         status.written = written.map(|watermark| watermark.to_string());
         status.troubles.extend(told.troubles.iter().flatten().cloned());
+        status.notes.extend(told.repair.clone());
         let lag =
             |watermark: Timestamp| (now.micros_since(watermark) as f64 / MICROS_PER_SEC as f64).max(0.0);
         status.vitals = Vitals {

@@ -30,6 +30,9 @@ pub struct Status {
     pub troubles: Vec<String>,
     /// Databases in use: type and build date.
     pub databases: Vec<String>,
+    /// What happened that reports tell as well, a line each: the store was rebuilt.
+    #[serde(default)]
+    pub notes: Vec<String>,
     /// What the process has given up and what it could not, a line a part.
     #[serde(default)]
     pub confinement: Vec<String>,

@@ -147,6 +147,9 @@ pub(crate) fn describe(status: &Status) -> String {
     for part in &status.confinement {
         let _ = writeln!(text, "confinement {part}");
     }
+    for note in &status.notes {
+        let _ = writeln!(text, "note: {note}");
+    }
     for trouble in &status.troubles {
         let _ = writeln!(text, "trouble: {trouble}");
     }

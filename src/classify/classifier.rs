@@ -66,7 +66,7 @@ impl Rules {
             home: Home::new(&settings.origin),
             sites: Sites::new(&settings.site, fallback.clone()),
             proxies: Proxies::new(&settings.origin),
-            prefixes: (settings.origin.prefix_v4, settings.origin.prefix_v6),
+            prefixes: settings.origin.prefixes(),
         }
     }
 }
@@ -92,7 +92,7 @@ impl Classifier {
             lines: Lines::new(Share::Lines.of(memory), settings.report.incident_gap_mins),
             privacy: Anonymiser::new(
                 settings.privacy.addresses,
-                (settings.origin.prefix_v4, settings.origin.prefix_v6),
+                settings.origin.prefixes(),
                 MonthKey { month: None, key: [0; 32] },
             ),
             reached: vec![None; workers],

@@ -117,6 +117,7 @@ fn report(settings: &Settings, found: &mut Found) {
         found.add("report.time_zone", format!("{:?}: {wanted}", report.time_zone));
     }
     found.range("report.journal_per_minute", report.journal_per_minute, 1, 10_000);
+    found.range("report.refresh_secs", report.refresh_secs, 10, 86_400);
     found.range("report.incident_gap_mins", report.incident_gap_mins, 1, 1_440);
     found.range("report.events_part", report.events_part, Size::mebibytes(1), Size(16 << 30));
     found.range("report.keep_events_days", report.keep_events_days, 1, 36_500);
@@ -147,6 +148,7 @@ pub fn is_sensor_name(name: &str) -> bool {
 
 fn state(settings: &Settings, found: &mut Found) {
     let (state, privacy) = (&settings.state, &settings.privacy);
+    found.range("state.sync_secs", state.sync_secs, 1, 300);
     found.range("state.keep_hours_days", state.keep_hours_days, 31, 36_500);
     found.range("state.keep_days_days", state.keep_days_days, 31, 36_500);
     found.range("state.keep_years", state.keep_years, 1, 100);

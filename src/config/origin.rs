@@ -8,6 +8,8 @@ use std::str::FromStr;
 use ipnet::IpNet;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
+use crate::model::place::PrefixLengths;
+
 /// A database drifts by one to four points of the addresses in a year, and its makers build a new one every month: after
 /// three months three were missed.
 const DATABASE_AGE_MAX_DAYS: u32 = 90;
@@ -53,6 +55,13 @@ impl Default for OriginSettings {
             proxy: Vec::new(),
             label: Vec::new(),
         }
+    }
+}
+
+impl OriginSettings {
+    /// Bits of the prefixes that tallies are kept by: IPv4, IPv6.
+    pub const fn prefixes(&self) -> PrefixLengths {
+        (self.prefix_v4, self.prefix_v6)
     }
 }
 

@@ -16,6 +16,8 @@ pub struct Report {
     pub formats: Vec<String>,
     /// hour | day | month | year
     pub periods: Vec<String>,
+    /// Seconds after which the reports of open periods are written anew, 10 to 86400; where nothing was counted, ten times that.
+    pub refresh_secs: u32,
     /// Time zone that reports show times in, a name of the IANA database or UTC; stored times and periods are UTC.
     pub time_zone: String,
     /// Minutes without an attempt after which an incident of one source, class and site has ended, 1 to 1440.
@@ -56,6 +58,7 @@ impl Default for Report {
             directory: PathBuf::from("/var/log/gatewatch"),
             formats: ["json", "csv", "text", "html"].map(String::from).to_vec(),
             periods: ["day", "month", "year"].map(String::from).to_vec(),
+            refresh_secs: 60,
             time_zone: "UTC".to_owned(),
             incident_gap_mins: 30,
             journal: true,

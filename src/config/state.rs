@@ -14,6 +14,8 @@ pub struct State {
     pub directory: PathBuf,
     /// Socket that `gatewatch status` asks.
     pub socket: PathBuf,
+    /// Seconds of attempts that a kill may cost, 1 to 300: they are written twice in that time. More writes less, to flash.
+    pub sync_secs: u32,
     /// Days that tallies are kept by the hour, 31 to 36500; older ones by the day.
     pub keep_hours_days: u32,
     /// Days that tallies are kept by the day, 31 to 36500; older ones by the month.
@@ -31,6 +33,7 @@ impl Default for State {
         Self {
             directory: PathBuf::from("/var/lib/gatewatch"),
             socket: PathBuf::from("/run/gatewatch/gatewatch.sock"),
+            sync_secs: 1,
             keep_hours_days: 400,
             keep_days_days: 1_830,
             keep_years: 10,

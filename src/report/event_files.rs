@@ -3,7 +3,7 @@
 //! Lines are appended before the transaction that counts them, and the transaction notes how long each file then is. What a crash
 //! left beyond that was never counted and is cut off at the next start.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs::{self, File, OpenOptions};
 use std::io::{Seek, SeekFrom, Write};
 use std::path::{Path, PathBuf};
@@ -27,6 +27,8 @@ pub struct EventFiles {
     lengths: BTreeMap<String, u64>,
     /// The part of each day that is being written.
     parts: BTreeMap<Period, u32>,
+    /// Files with lines at their end that are not counted as theirs and could not be cut off.
+    uncut: BTreeSet<String>,
 }
 
 impl EventFiles {
@@ -36,6 +38,7 @@ impl EventFiles {
             folder: folder.to_owned(),
             lengths: committed.into_iter().collect(),
             parts: BTreeMap::new(),
+            uncut: BTreeSet::new(),
         };
         let mut told = Vec::new();
         for (name, length) in &mut files.lengths {
@@ -88,17 +91,42 @@ impl EventFiles {
     }
 
     /// Cuts off what was appended and will not be counted. What cannot be cut off now is at the next write or start.
-    fn take_back(&self, appended: &[Length]) {
+    fn take_back(&mut self, appended: &[Length]) {
         for (name, _) in appended {
             let known = self.lengths.get(name).copied().unwrap_or(0);
             let file = OpenOptions::new().write(true).open(self.folder.join(name));
-            let _ = file.and_then(|file| file.set_len(known.min(file.metadata()?.len())));
+            let cut = file.and_then(|file| file.set_len(known.min(file.metadata()?.len())));
+            if cut.is_err() {
+                self.uncut.insert(name.clone());
+            }
         }
     }
 
-    /// What was appended is committed now.
-    pub fn committed(&mut self, lengths: Vec<Length>) {
+    /// Cuts off what was appended for a snapshot that is still to be counted: it will be appended again.
+    pub fn cut_uncounted(&self) -> Result<(), ReportError> {
+        let begun = self.parts.iter().map(|(day, part)| event_name(*day, *part));
+        let names: BTreeSet<String> = self.lengths.keys().cloned().chain(begun).collect();
+        for name in names {
+            let path = self.folder.join(&name);
+            let known = self.lengths.get(&name).copied().unwrap_or(0);
+            if fs::metadata(&path).is_ok_and(|file| file.len() > known) {
+                let cut = File::options().write(true).open(&path).and_then(|file| file.set_len(known));
+                cut.map_err(ReportError::file("written", &path))?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Files with lines at their end that are not counted as theirs.
+    pub const fn uncut(&self) -> &BTreeSet<String> {
+        &self.uncut
+    }
+
+    /// What was appended is committed now. Gives the files that end with what is counted again.
+    pub fn committed(&mut self, lengths: Vec<Length>) -> Vec<String> {
+        let mended = lengths.iter().filter_map(|(name, _)| self.uncut.take(name)).collect();
         self.lengths.extend(lengths);
+        mended
     }
 
     /// Begins a new part of every day that is being written.

@@ -18,6 +18,7 @@ use crate::model::period::Period;
 use crate::model::time::MICROS_PER_SEC;
 use crate::report::merge::twice::Found;
 use crate::report::provenance::Provenance;
+use crate::report::rebuild::repair;
 use crate::report::shape::Report;
 use crate::report::span::Span;
 use crate::report::store::{FILE_NAME, Store};
@@ -107,6 +108,9 @@ impl Joined {
         let mut report = summary::build(&self.store, span, site, &self.provenance)?;
         if self.merged.sources_are_least && !report.totals.lower_bounds.contains(&"sources") {
             report.totals.lower_bounds.push("sources");
+        }
+        for member in &self.members {
+            report.repairs.extend(repair::of_span(&member.store, span)?);
         }
         report.merged = Some(self.merged.clone());
         Ok(report)

@@ -22,6 +22,7 @@ pub mod networks;
 pub mod provenance;
 pub mod public;
 pub mod reading;
+pub mod rebuild;
 pub mod recount;
 pub mod regimes;
 pub mod retention;
@@ -112,6 +113,14 @@ pub enum ReportError {
 }
 
 impl ReportError {
+    /// Whether the store is damaged: to try again would not help.
+    pub fn is_corrupt(&self) -> bool {
+        matches!(self, Self::Store { error, .. } if matches!(
+            error.sqlite_error_code(),
+            Some(rusqlite::ErrorCode::DatabaseCorrupt | rusqlite::ErrorCode::NotADatabase)
+        ))
+    }
+
     /// A file error, for `map_err`.
     pub fn file(act: &'static str, path: &Path) -> impl FnOnce(std::io::Error) -> Self {
         let path = path.to_owned();

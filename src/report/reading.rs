@@ -41,10 +41,15 @@ pub fn counters(snapshot: &Snapshot) -> Vec<(Hour, String, u64)> {
     let mut found = Vec::new();
     for ((hour, site), counts) in &snapshot.conversations {
         for (reading, count) in Reading::ALL.into_iter().zip(counts) {
-            found.push((*hour, format!("{PREFIX}{}:{site}", reading.name()), *count));
+            found.push((*hour, counter(reading, site), *count));
         }
     }
     found
+}
+
+/// The name of a site's counter of a kind.
+pub fn counter(reading: Reading, site: &str) -> String {
+    format!("{PREFIX}{}:{site}", reading.name())
 }
 
 /// Takes these counters out of all that a span has, and makes a row of each site; sites with most conversations first.

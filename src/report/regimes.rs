@@ -73,6 +73,30 @@ pub fn note(connection: &Connection, hour: Hour, regime: i64) -> rusqlite::Resul
     Ok(())
 }
 
+/// The way that was noted last in a day.
+pub fn noted_by(store: &Store, day: Period) -> Result<Option<i64>, ReportError> {
+    store
+        .connection()
+        .query_row(
+            "SELECT max(regime) FROM regime_hour WHERE hour >= ?1 AND hour < ?2",
+            [day.first_hour().0, day.end_hour().0],
+            |row| row.get(0),
+        )
+        .map_err(store.wrap())
+}
+
+/// The way that was noted last of all; 0 where none was.
+pub fn last_noted(store: &Store) -> Result<i64, ReportError> {
+    store
+        .connection()
+        .query_row(
+            "SELECT coalesce((SELECT regime FROM regime_hour ORDER BY hour DESC, regime DESC LIMIT 1), 0)",
+            [],
+            |row| row.get(0),
+        )
+        .map_err(store.wrap())
+}
+
 /// The stretches of a span that were counted in one way each, in the order of their first hour. An hour in which the way
 /// changed belongs to both.
 pub fn read(store: &Store, span: &Span, site: Option<&str>) -> Result<Vec<Regime>, ReportError> {

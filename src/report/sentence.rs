@@ -3,6 +3,7 @@
 use std::fmt::Write;
 
 use crate::model::period::PeriodKind;
+use crate::report::rebuild::repair::Repair;
 use crate::report::shape::{Report, Totals};
 use crate::report::span::Span;
 use crate::report::summary::EVENTS_UNWRITTEN;
@@ -157,6 +158,7 @@ pub fn ladder(totals: &Totals) -> [(&'static str, String); 6] {
 pub fn certainty(report: &Report) -> Vec<String> {
     let headline = &report.headline;
     let mut told = report.merged.as_ref().map_or_else(Vec::new, merge::sentences);
+    told.extend(report.repairs.iter().flat_map(Repair::sentences));
     if let Some(unwritten) = report.losses.get(EVENTS_UNWRITTEN).filter(|count| **count > 0) {
         told.push(format!(
             "The disk was full or could not be written: {} attempts have no event line. They are counted.",

@@ -12,6 +12,7 @@ use crate::report::dominance::{Agreement, Dominance};
 use crate::report::incidents::IncidentRow;
 use crate::report::merge::Merged;
 use crate::report::reading::ReadingRow;
+use crate::report::rebuild::repair::Repair;
 use crate::report::regimes::RegimeRow;
 use crate::report::rhythm::Rhythm;
 use crate::report::trend::Trend;
@@ -341,6 +342,9 @@ pub struct Report {
     pub public_sources_min: Option<u64>,
     /// Where it is put together from several sensors: what it rests on.
     pub merged: Option<Merged>,
+    /// What was counted again from event lines, because the store was damaged, missing or behind; left out where nothing was.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub repairs: Vec<Repair>,
     /// The file that this one corrects.
     pub corrects: Option<String>,
     /// Hash of the closed period of this kind before this one.

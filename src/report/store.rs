@@ -1,9 +1,10 @@
 //! The durable store: SQLite in WAL mode. One snapshot is one transaction: all of it, once, or nothing.
 
 pub mod closed;
+pub mod opening;
 
-mod opening;
 mod remembered;
+mod repaired;
 mod unfinished;
 
 use std::path::PathBuf;

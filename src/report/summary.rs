@@ -7,6 +7,7 @@ use crate::model::time::{Hour, MICROS_PER_SEC, Timestamp};
 use crate::report::distinct::{Dimension, has_unnamed, told};
 use crate::report::dominance::Dominance;
 use crate::report::provenance::{Database, Provenance};
+use crate::report::rebuild::repair;
 use crate::report::regimes::{Regime, Way};
 use crate::report::rhythm::Rhythm;
 use crate::report::shape::{
@@ -37,6 +38,11 @@ const NOT_JUDGED: [(&str, &str); 3] = [
     ("flood_seconds", "not_judged_flood_seconds"),
     ("logins", "not_judged_logins"),
 ];
+
+/// The counter behind a row of what was not judged.
+pub fn not_judged_counter(name: &str) -> Option<&'static str> {
+    NOT_JUDGED.iter().find(|(told, _)| *told == name).map(|(_, counter)| *counter)
+}
 
 /// Less of a step observed than this breaks a comparison with others.
 pub const COVERED_MIN: f64 = 0.9;
@@ -104,6 +110,7 @@ pub fn build(
         addresses: provenance.privacy.clone(),
         public_sources_min: None,
         merged: None,
+        repairs: repair::of_span(store, span)?,
         corrects: None,
         previous_sha256: None,
         zone: Zone::default(),

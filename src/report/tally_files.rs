@@ -51,6 +51,24 @@ pub fn sensor(settings: &Settings) -> String {
     if is_sensor_name(&name) { name } else { NAMELESS.to_owned() }
 }
 
+/// Lets a store that was rebuilt go on under the name that the latest file of the folder has: under another one its files would
+/// stand beside those of the same days, and both would count.
+pub fn keep_boot(store: &Store, folder: &Path) -> Result<(), ReportError> {
+    if store.meta(BOOT)?.is_some() {
+        return Ok(());
+    }
+    let latest = all(folder).into_iter().next_back().map(|(_, name)| name);
+    match latest.as_deref().and_then(boot_of) {
+        Some(boot) => store.set_meta(BOOT, boot),
+        None => Ok(()),
+    }
+}
+
+/// The name of the store that wrote a file.
+fn boot_of(name: &str) -> Option<&str> {
+    name.rsplit('/').next()?.strip_suffix(".jsonl.zst")?.rsplit('-').nth(1)
+}
+
 /// Writes the file of a day that is being closed, for the `version`th time. Gives its name in the report folder.
 pub fn write(
     store: &Store,
@@ -129,6 +147,7 @@ mod tests {
         let name = "tally/v1/dt=2012-06-30/sensor=gw1/2012-06-30-0a0b0c0d-0001.jsonl.zst";
         assert_eq!(day_of(name).unwrap().to_string(), "2012-06-30");
         assert_eq!(day_of("events-2012-06-30.jsonl"), None);
+        assert_eq!(boot_of(name), Some("0a0b0c0d"));
         assert!(is_complete(name) && !is_complete("tally/v1/dt=2012-06-30/sensor=gw1/.x.jsonl.zst.new"));
     }
 

@@ -7,6 +7,7 @@
 pub mod closing;
 mod late;
 mod lines;
+mod quiet;
 
 use std::collections::BTreeSet;
 use std::path::PathBuf;
@@ -16,6 +17,7 @@ use crate::config::report::Report as Settings;
 use crate::config::state::State;
 use crate::model::attempt::AttemptId;
 use crate::model::period::{Period, PeriodKind};
+use crate::model::place::PrefixLengths;
 use crate::model::pseudonym::{KEY_KEPT_MICROS, MonthKey};
 use crate::model::time::{MICROS_PER_SEC, Timestamp};
 use crate::report::clock::Clock;
@@ -23,11 +25,15 @@ use crate::report::event_files::EventFiles;
 use crate::report::format::{self, FormatRow};
 use crate::report::names::stem;
 use crate::report::provenance::Provenance;
+use crate::report::rebuild::Watcher;
+use crate::report::rebuild::repair::Repair;
 use crate::report::shape::Report;
 use crate::report::span::Span;
 use crate::report::store::Store;
+use crate::report::store::opening::Opened;
 use crate::report::summary;
-use crate::report::{ReportError, files, reading, tally_files};
+use crate::report::writer::quiet::Held;
+use crate::report::{ReportError, files, reading, rebuild, tally_files};
 use crate::tally::{OpenIncident, Snapshot};
 /// Where the traffic comes from.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -51,6 +57,8 @@ pub struct Setup {
     pub mode: Mode,
     /// What made the numbers.
     pub provenance: Provenance,
+    /// `origin.prefix_v4` and `origin.prefix_v6`.
+    pub prefixes: PrefixLengths,
 }
 
 /// Records snapshots and writes files.
@@ -70,24 +78,78 @@ pub struct Writer {
     spans: Vec<(Timestamp, Timestamp)>,
     /// Why no event lines are written, while none are.
     stopped: Option<String>,
+    /// Coverage and counters that wait for an attempt, or for long enough, to be written with.
+    held: Held,
+    /// Whether attempts were counted since the open reports were written.
+    changed: bool,
     /// After a failure to write reports: when it is tried again.
     retry: Option<Timestamp>,
+    /// What was counted again from event lines when the store was opened.
+    repair: Option<Repair>,
 }
 
 impl Writer {
-    /// Opens the store and brings the event files in line with it. The second value tells of what was repaired.
+    /// Opens the store and brings it and the event files in line with each other. The second value tells of what was repaired.
     pub fn open(setup: Setup) -> Result<(Self, Vec<String>), ReportError> {
+        Self::open_watched(setup, &mut |_| {})
+    }
+
+    /// The same; `watcher` is told of what takes time.
+    pub fn open_watched(setup: Setup, watcher: Watcher<'_>) -> Result<(Self, Vec<String>), ReportError> {
         files::make_folder(&setup.settings.directory)?;
-        let (mut store, told) = Store::open(&setup.state.directory)?;
+        Self::of(Store::open_whole(&setup.state.directory)?, setup, watcher)
+    }
+
+    /// Goes on with a new store in the place of one that turned out to be corrupt: it is moved aside and rebuilt. Gives what was
+    /// done. After an error the next snapshot tries to open what is there by then.
+    pub fn replace_store(
+        &mut self,
+        why: &ReportError,
+        watcher: Watcher<'_>,
+    ) -> Result<Vec<String>, ReportError> {
+        // The lines of the snapshot that could not be counted come again with it.
+        self.events.cut_uncounted()?;
+        if self.store.is_temporary() {
+            return self.go_on_with(Store::open_whole(&self.setup.state.directory)?, watcher);
+        }
+        let path = self.store.path().to_owned();
+        // The corrupt one must be closed before it is moved.
+        self.store = Store::temporary()?;
+        self.go_on_with(Store::replace(&path, why)?, watcher)
+    }
+
+    fn go_on_with(&mut self, opened: Opened, watcher: Watcher<'_>) -> Result<Vec<String>, ReportError> {
+        let (next, told) = Self::of(opened, self.setup.clone(), watcher)?;
+        let before = std::mem::replace(self, next);
+        self.clock = before.clock;
+        self.held = before.held;
+        self.stopped = before.stopped;
+        self.changed = true;
+        self.closed_now = before.closed_now;
+        self.open.retain(|period| !self.closed_now.contains(period));
+        self.repair = self.repair.take().or(before.repair);
+        Ok(told)
+    }
+
+    fn of(
+        mut opened: Opened,
+        setup: Setup,
+        watcher: Watcher<'_>,
+    ) -> Result<(Self, Vec<String>), ReportError> {
+        let mut repaired: Vec<String> = opened.told.iter().cloned().collect();
+        opened.store.set_sources_per_day(u64::from(setup.state.sources_per_day));
+        let (mut store, repair) = rebuild::bring_in_line(opened, &setup, watcher)?;
+        repaired.extend(repair.as_ref().map(Repair::to_string));
         store.undo_unfinished()?;
         store.shed_untold()?;
-        store.set_sources_per_day(u64::from(setup.state.sources_per_day));
         store.set_meta("provenance", &serde_json::to_string(&setup.provenance).unwrap_or_default())?;
         store.set_regime(&setup.provenance)?;
-        let mut repaired: Vec<String> = told.into_iter().collect();
         store.set_meta(tally_files::SENSOR, &tally_files::sensor(&setup.settings))?;
         repaired.extend(fleet_key(&store, &setup.settings)?);
         let (events, cut) = EventFiles::open(&setup.settings.directory, store.event_files()?)?;
+        for name in store.lines_to_cut()? {
+            store.forget_to_cut(&name)?;
+        }
         let mut writer = Self {
             events,
             formats: setup.settings.formats.iter().filter_map(|name| format::by_name(name)).collect(),
@@ -106,7 +168,10 @@ impl Writer {
             refreshed: None,
             spans: Vec::new(),
             stopped: None,
+            held: Held::default(),
+            changed: false,
             retry: None,
+            repair,
         };
         repaired.extend(cut);
         let hours = match writer.setup.mode {
@@ -126,6 +191,16 @@ impl Writer {
             }
         }
         Ok((writer, repaired))
+    }
+
+    /// Seconds of attempts that a kill may cost.
+    pub const fn sync_secs(&self) -> u32 {
+        self.setup.state.sync_secs
+    }
+
+    /// What was counted again from event lines when the store was opened.
+    pub const fn repair(&self) -> Option<&Repair> {
+        self.repair.as_ref()
     }
 
     /// Identities counted in earlier runs, oldest first.
@@ -176,6 +251,7 @@ impl Writer {
         self.setup.settings = Settings { directory, ..settings.report.clone() };
         self.setup.state = settings.state.clone();
         self.setup.privacy = settings.privacy.clone();
+        self.setup.prefixes = settings.origin.prefixes();
         self.store.set_sources_per_day(u64::from(settings.state.sources_per_day));
         self.formats = settings.report.formats.iter().filter_map(|name| format::by_name(name)).collect();
         self.store.set_meta("provenance", &serde_json::to_string(&provenance).unwrap_or_default())?;
@@ -185,11 +261,27 @@ impl Writer {
         Ok(())
     }
 
-    /// Records a snapshot: all of it or nothing. On an error it may be given again.
+    /// Records a snapshot: all of it or nothing. On an error it may be given again. One without attempts may be held back for a
+    /// while: an idle gateway must not write all day.
     pub fn record(&mut self, snapshot: &mut Snapshot) -> Result<(), ReportError> {
+        if self.store.is_temporary() {
+            self.events.cut_uncounted()?;
+            self.go_on_with(Store::open_whole(&self.setup.state.directory)?, &mut |_| {})?;
+        }
         if self.clock.follow(snapshot.watermark, self.setup.mode) {
             self.refreshed = None;
         }
+        if self.may_hold(snapshot)? {
+            self.held.take(std::mem::take(snapshot));
+            return Ok(());
+        }
+        self.changed |= !snapshot.is_quiet();
+        snapshot.add_quiet(self.held.give());
+        self.write(snapshot)
+    }
+
+    /// Writes a snapshot.
+    fn write(&mut self, snapshot: &mut Snapshot) -> Result<(), ReportError> {
         self.reopen();
         self.move_late(snapshot);
         let lines::Appended { lengths, unwritten } = self.append_events(snapshot)?;
@@ -218,7 +310,9 @@ impl Writer {
         let begun = self.begin(snapshot)?;
         self.store.add(snapshot, &lengths, &extra, self.setup.mode)?;
         // From here on it is counted: nothing may fail any more, or it would be given again.
-        self.events.committed(lengths);
+        for name in self.events.committed(lengths) {
+            self.store.forget_to_cut(&name)?;
+        }
         if let Err(error) = self.turn_key(snapshot.pseudonym_month) {
             tracing::warn!(target: "gatewatch::retry", %error, "the key of pseudonyms could not be moved on; tried again with the next write");
         }

@@ -118,6 +118,47 @@ impl Snapshot {
         self.watch.entry(hour).or_default().counters.merge(counters);
     }
 
+    /// Whether it holds nothing but coverage and counters: no attempt came, and no line was written or shed.
+    pub fn is_quiet(&self) -> bool {
+        let lists_nothing = self.rows.is_empty()
+            && self.sources.is_empty()
+            && self.events.is_empty()
+            && self.endpoints.is_empty()
+            && self.frames.is_empty()
+            && self.incidents.is_empty()
+            && self.campaigns.is_empty()
+            && self.systems.is_empty()
+            && self.ids.is_empty();
+        let counts = [self.ids_shed, self.sources_spilled, self.events_shed, self.late, self.duplicates];
+        lists_nothing && counts.iter().all(|count| *count == 0)
+    }
+
+    /// Adds a quiet one that came before it.
+    pub fn add_quiet(&mut self, earlier: Self) {
+        for (hour, watch) in earlier.watch {
+            let entry = self.watch.entry(hour).or_default();
+            entry.observed_micros = entry.observed_micros.saturating_add(watch.observed_micros);
+            entry.counters.merge(&watch.counters);
+        }
+        for (key, counts) in earlier.conversations {
+            let entry = self.conversations.entry(key).or_default();
+            for (known, more) in entry.iter_mut().zip(counts) {
+                *known += more;
+            }
+        }
+        for (hour, unjudged) in earlier.unjudged {
+            self.unjudged.entry(hour).or_default().add(unjudged);
+        }
+        let later = std::mem::replace(&mut self.spans, earlier.spans);
+        for (from, to) in later {
+            match self.spans.last_mut() {
+                Some((_, last)) if *last == from => *last = to,
+                _ => self.spans.push((from, to)),
+            }
+        }
+        self.pseudonym_month = earlier.pseudonym_month.or(self.pseudonym_month);
+    }
+
     /// Rows it holds: the measure of its size.
     pub fn len(&self) -> usize {
         self.rows.len()

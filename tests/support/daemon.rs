@@ -123,6 +123,7 @@ impl Daemon {
         let notifications = datagrams(notifications);
         let mut command = bed.command("gateway", env!("CARGO_BIN_EXE_gatewatch"));
         command.arg("run").args(options).arg("-c").arg(home.settings()).env("NOTIFY_SOCKET", &socket);
+        command.envs(unit_environment());
         let mut child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().expect("the daemon");
         let log = lines(child.stderr.take().expect("piped"));
         let output = lines(child.stdout.take().expect("piped"));
@@ -143,6 +144,13 @@ impl Daemon {
                 }
             }
         }
+    }
+
+    /// How many notifications that hold `text` come within a time; what came before is not counted.
+    pub fn notifications_within(&mut self, text: &str, time: Duration) -> usize {
+        self.notifications.try_iter().for_each(drop);
+        self.let_pass(time);
+        self.notifications.try_iter().filter(|heard| heard.contains(text)).count()
     }
 
     /// Waits for a log line that holds `text`.
@@ -213,6 +221,13 @@ impl Drop for Daemon {
         _ = self.child.kill();
         _ = self.child.wait();
     }
+}
+
+/// What the unit sets: memory is measured as it is then.
+fn unit_environment() -> Vec<(String, String)> {
+    let unit = include_str!("../../systemd/gatewatch.service");
+    let set = unit.lines().filter_map(|line| line.strip_prefix("Environment=")?.split_once('='));
+    set.map(|(name, value)| (name.to_owned(), value.to_owned())).collect()
 }
 
 fn lines(from: impl std::io::Read + Send + 'static) -> mpsc::Receiver<String> {

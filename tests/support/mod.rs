@@ -5,6 +5,8 @@ pub mod browser;
 pub mod compare;
 pub mod container;
 pub mod daemon;
+#[allow(clippy::print_stderr, reason = "says what it skips")]
+pub mod disk;
 pub mod generator;
 #[allow(
     clippy::disallowed_methods,
@@ -12,6 +14,8 @@ pub mod generator;
     reason = "says what it skips, and how long a real tool took"
 )]
 pub mod knock;
+pub mod many;
+pub mod run;
 pub mod sensor;
 pub mod talk;
 pub mod tallies;

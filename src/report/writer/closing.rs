@@ -16,8 +16,8 @@ use crate::report::{ReportError, files, format, manifest, retention, sources, su
 
 /// A period closes so long after its end: attempts are judged up to 30 s after their request.
 const CLOSING_DELAY_MICROS: i64 = 60 * MICROS_PER_SEC;
-/// Reports of open periods are written anew at most so often.
-const REFRESH_MICROS: i64 = 60 * MICROS_PER_SEC;
+/// Reports of open periods in which nothing was counted are written anew so much more seldom.
+const QUIET_REFRESHES: i64 = 10;
 
 /// A failure to write reports is followed by a pause: to build those of a year twice a second would only wear the host down.
 const RETRY_MICROS: i64 = 10 * MICROS_PER_SEC;
@@ -51,20 +51,30 @@ impl Writer {
             .copied()
             .filter(|period| period.end().plus_micros(CLOSING_DELAY_MICROS) <= self.clock.now())
             .collect();
-        if self.clock.may_close() {
+        if self.clock.may_close() && !due.is_empty() {
+            self.write_held()?;
             self.close_all(due)?;
         }
-        let stale = self.refreshed.is_none_or(|last| self.clock.now().micros_since(last) >= REFRESH_MICROS);
-        if self.setup.mode == Mode::Live && stale && !self.clock.is_new() {
+        if self.setup.mode == Mode::Live && self.is_stale() && !self.clock.is_new() {
+            self.write_held()?;
             self.refresh_open()?;
             self.refreshed = Some(self.clock.now());
+            self.changed = false;
             self.shrink()?;
         }
         Ok(())
     }
 
+    /// Whether the reports of open periods are to be written anew.
+    fn is_stale(&self) -> bool {
+        let every = i64::from(self.setup.settings.refresh_secs) * MICROS_PER_SEC;
+        let every = if self.changed { every } else { every * QUIET_REFRESHES };
+        self.refreshed.is_none_or(|last| self.clock.now().micros_since(last) >= every)
+    }
+
     /// The end: a replay closes everything, live capture leaves open periods open.
     pub fn finish(&mut self) -> Result<(), ReportError> {
+        self.write_held()?;
         match self.setup.mode {
             Mode::Replay => self.close_all(self.open.iter().copied().collect()),
             Mode::Live => self.refresh_open(),

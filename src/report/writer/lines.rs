@@ -43,6 +43,10 @@ impl Writer {
             }
             Err(told) => {
                 self.stopped = Some(told);
+                for name in self.events.uncut() {
+                    // Else the next start would count what is counted here.
+                    self.store.note_to_cut(name)?;
+                }
                 let unwritten = snapshot.events.iter().map(|event| event.represented).sum();
                 Ok(Appended { lengths: Vec::new(), unwritten })
             }
