@@ -11,6 +11,7 @@ use crate::app::activity::{Activity, ActivityRow, IncidentNow};
 use crate::app::state::Status;
 use crate::fuzzing::input::Folder;
 use crate::model::stream::Side;
+use crate::protocol::UNKNOWN;
 use crate::protocol::played::{Act, OPENINGS};
 use crate::report::store::{FILE_NAME, Store};
 use crate::testing::{CLIENT, SERVER, Script, icmp, quoting, tcp, udp};
@@ -47,7 +48,8 @@ pub fn keep_dialogue(app: Option<&str>, acts: &[Act], port: u16) {
     for entry in ["conversation", "judged"] {
         keep(entry, &bytes);
     }
-    if let Some(app) = app {
+    // What no protocol takes has no parser.
+    if let Some(app) = app.filter(|app| *app != UNKNOWN) {
         keep(&format!("tcp.{app}"), &bytes);
     }
 }
