@@ -164,7 +164,7 @@ fn bill() -> Option<String> {
     Some(String::from_utf8(output.stdout).expect("text"))
 }
 
-/// The fields that CycloneDX 1.5 requires, and those by which something is found in it.
+/// The fields that `CycloneDX` 1.5 requires, and those by which something is found in it.
 #[test]
 fn the_bill_of_materials_is_whole_and_twice_the_same() {
     let Some(text) = bill() else { return };

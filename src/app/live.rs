@@ -34,6 +34,7 @@ use crate::inspect::detector_cell::DetectorCell;
 use crate::inspect::{Inspector, limits};
 use crate::model::time::Timestamp;
 use crate::report::ReportError;
+use crate::report::provenance::Provenance;
 use crate::report::shape::Report;
 use crate::report::writer::{Mode, Setup, Writer};
 
@@ -88,14 +89,7 @@ impl Pipeline {
         let confinement = bounds::confine(bounds);
         let detector = prepare::detector(settings)?;
         let geo = prepare::geo(settings)?;
-        let setup = Setup {
-            state: settings.state.clone(),
-            settings: settings.report.clone(),
-            privacy: settings.privacy.clone(),
-            mode: Mode::Live,
-            provenance: prepare::provenance(settings, config_hash, &detector, &geo),
-            prefixes: settings.origin.prefixes(),
-        };
+        let setup = setup(settings, prepare::provenance(settings, config_hash, &detector, &geo));
         let used = Used::new(settings, config_hash, &setup.provenance, &geo);
         let (writer, repaired) =
             Writer::open_watched(setup, &mut working).map_err(|error| prepare::unwritable(&error))?;
@@ -200,6 +194,18 @@ fn go_on(writer: &Writer, classifier: &mut Classifier, herald: &mut Herald) -> R
     herald.preload(&open);
     classifier.preload_incidents(open);
     Ok(())
+}
+
+/// What the writer needs to know.
+fn setup(settings: &Settings, provenance: Provenance) -> Setup {
+    Setup {
+        state: settings.state.clone(),
+        settings: settings.report.clone(),
+        privacy: settings.privacy.clone(),
+        mode: Mode::Live,
+        provenance,
+        prefixes: settings.origin.prefixes(),
+    }
 }
 
 /// Work at the start that takes time: the service manager must wait for it.

@@ -26,13 +26,16 @@ mod tests;
 use crate::protocol::PROTOCOLS;
 use crate::protocol::datagram::DATAGRAMS;
 
+/// What an entry does with bytes.
+type Run = Box<dyn Fn(&[u8]) + Send + Sync>;
+
 /// One entry.
 pub struct Entry {
     /// What it drives: `tcp.http`, `settings`.
     pub name: String,
     /// How dear a run is: an ordinary test makes fewer of the dear ones.
     pub cost: Cost,
-    run: Box<dyn Fn(&[u8]) + Send + Sync>,
+    run: Run,
 }
 
 /// How dear a run is.
@@ -57,6 +60,9 @@ impl Entry {
     }
 }
 
+/// An entry that is no protocol's: its name, how dear it is, what it does.
+type Row = (&'static str, Cost, fn(&[u8]));
+
 /// Every entry.
 pub fn entries() -> Vec<Entry> {
     let streams = PROTOCOLS.iter().map(|row| {
@@ -65,7 +71,7 @@ pub fn entries() -> Vec<Entry> {
     let datagrams = DATAGRAMS.iter().map(|row| {
         Entry::new(format!("udp.{}", row.name), Cost::Cheap, |bytes| conversations::datagrams(row, bytes))
     });
-    let others: [(&str, Cost, fn(&[u8])); 24] = [
+    let others: [Row; 24] = [
         ("conversation", Cost::Cheap, conversations::whole),
         ("judged", Cost::Cheap, conversations::judged),
         ("proxy", Cost::Cheap, conversations::proxy),

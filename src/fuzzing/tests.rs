@@ -140,7 +140,9 @@ fn the_seeds_of_a_protocol_are_of_that_protocol() {
 #[test]
 fn seeds_are_left_where_they_are_asked_for() {
     for entry in entries() {
-        seeds::of(&entry.name).iter().for_each(|seed| seeds::keep(&entry.name, seed));
+        for seed in seeds::of(&entry.name) {
+            seeds::keep(&entry.name, &seed);
+        }
     }
 }
 

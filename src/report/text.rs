@@ -157,7 +157,7 @@ mod tests {
         let hostile =
             "| <img src=x> [a](http://evil.example) *b* `c`\n# www.evil.example & \u{1b}]0;x\u{7}\u{202e}";
         let large = "漢x".repeat(32_768);
-        let months = [
+        let months = vec![
             (month(&[]), "not attacked from overseas"),
             (month(&[("a", "US", "overseas", 1)]), "attacked from overseas once"),
             (month(&[("a", "unknown", "unknown", 7)]), "not attacked from overseas"),

@@ -114,7 +114,7 @@ impl Notices {
         self.since = self.since.min(now);
         let mut notices: Vec<Notice> = self.turn(now).into_iter().collect();
         let mut incidents: Vec<_> = snapshot.incidents.iter().collect();
-        incidents.sort_by(|(one, _), (other, _)| one.cmp(other));
+        incidents.sort_by_key(|(key, _)| *key);
         for (key, sums) in incidents {
             notices.extend(self.follow(key, sums).map(Notice::Started));
         }

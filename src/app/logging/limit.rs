@@ -85,7 +85,7 @@ struct Place {
 #[derive(Debug)]
 struct Said {
     level: Level,
-    said: u32,
+    times: u32,
     left_out: u64,
 }
 
@@ -107,9 +107,9 @@ impl Limit {
             place.others = place.others.saturating_add(1);
             return false;
         }
-        let said = place.lines.entry(line).or_insert(Said { level, said: 0, left_out: 0 });
-        if said.said < same_max {
-            said.said += 1;
+        let said = place.lines.entry(line).or_insert(Said { level, times: 0, left_out: 0 });
+        if said.times < same_max {
+            said.times += 1;
             return true;
         }
         said.left_out = said.left_out.saturating_add(1);
