@@ -73,7 +73,7 @@ fn scribble(path: &Path, from: usize, length: usize) {
 fn roots(path: &Path) -> Vec<(String, usize)> {
     let store = rusqlite::Connection::open(path).unwrap();
     let mut asked = store.prepare("SELECT name, rootpage FROM sqlite_master WHERE rootpage > 0").unwrap();
-    let rows = asked.query_map([], |row| Ok((row.get(0)?, row.get::<_, i64>(1)? as usize))).unwrap();
+    let rows = asked.query_map([], |row| Ok((row.get(0)?, row.get::<_, u32>(1)? as usize))).unwrap();
     rows.map(Result::unwrap).collect()
 }
 
@@ -299,7 +299,7 @@ fn as_it_is(from: &Path, to: &Path, without: &[&str]) {
 fn total(state: &Path) -> u64 {
     let store = rusqlite::Connection::open(state.join(STORE)).unwrap();
     let sum = store.query_row("SELECT sum(attempts) FROM tally", [], |row| row.get::<_, i64>(0)).unwrap();
-    sum as u64
+    sum.unsigned_abs()
 }
 
 #[test]

@@ -95,7 +95,6 @@ impl Pipeline {
         classifier.preload_incidents(writer.open_incidents().map_err(|error| prepare::unwritable(&error))?);
         let (sender, records) = channel(CHANNEL_RECORDS);
         let shared = Arc::new(Shared::default());
-        shared.note_repair(&writer);
         let os = |error: std::io::Error| Fatal::Os(format!("cannot start a thread: {error}"));
         let stages = Stages::start(classifier, writer, Mode::Live, records, &shared).map_err(os)?;
         let detectors = Arc::new(DetectorCell::new(detector));

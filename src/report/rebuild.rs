@@ -14,7 +14,7 @@ mod salvage;
 mod told;
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use crate::config::privacy::Addresses;
 use crate::model::period::{Period, PeriodKind};
@@ -64,7 +64,7 @@ pub fn bring_in_line(
     };
     let files = lines::files(about.folder)?;
     let repair = if is_new && (aside.is_some() || !files.is_empty()) {
-        Some(rebuild(&mut store, aside, &files, &about, watcher)?)
+        Some(rebuild(&mut store, aside.as_deref(), &files, &about, watcher)?)
     } else if setup.mode == Mode::Live {
         catch_up(&mut store, &files, &about)?
     } else {
@@ -81,14 +81,14 @@ pub fn bring_in_line(
 /// Begins from nothing: what can be read of the old store, then the lines of all other days.
 fn rebuild(
     store: &mut Store,
-    aside: Option<PathBuf>,
+    aside: Option<&Path>,
     files: &[EventFile],
     about: &About<'_>,
     watcher: Watcher<'_>,
 ) -> Result<Repair, ReportError> {
-    let kept_as = aside.as_ref().map(|path| path.display().to_string());
+    let kept_as = aside.map(|path| path.display().to_string());
     store.set_meta(REBUILDING, kept_as.as_deref().unwrap_or_default())?;
-    let salvaged = match &aside {
+    let salvaged = match aside {
         Some(aside) => salvage::take(store, aside)?,
         None => Salvaged::default(),
     };
@@ -103,7 +103,7 @@ fn rebuild(
     let mut gone = Gone::default();
     for (day, files) in &days {
         watcher(&format!("counting {day} again from {} event files", files.len()));
-        gone.add(recount_day(store, *day, files, about)?);
+        gone.add(&recount_day(store, *day, files, about)?);
     }
     let taken: Vec<&EventFile> = files.iter().filter(|file| is_taken(file)).collect();
     if !salvaged.has_identities {
@@ -169,7 +169,7 @@ struct Gone {
 }
 
 impl Gone {
-    fn add(&mut self, other: Self) {
+    const fn add(&mut self, other: &Self) {
         self.sum.attempts += other.sum.attempts;
         self.sum.unreadable += other.sum.unreadable;
         self.attempts += other.attempts;
@@ -212,13 +212,12 @@ fn recount_day(
         told.note_watch(store, day)?;
     }
     store.forget_lines_lost(day)?;
-    let way = match regimes::noted_by(store, day)? {
-        Some(noted) => noted,
-        None => {
-            let then = told.as_ref().and_then(|told| told.provenance(about.provenance));
-            let then = then.as_ref().unwrap_or(about.provenance);
-            regimes::number(store.connection(), then).map_err(store.wrap())?
-        }
+    let way = if let Some(noted) = regimes::noted_by(store, day)? {
+        noted
+    } else {
+        let then = told.as_ref().and_then(|told| told.provenance(about.provenance));
+        let then = then.as_ref().unwrap_or(about.provenance);
+        regimes::number(store.connection(), then).map_err(store.wrap())?
     };
     let mut rows = Rows::new(store, about.prefixes, about.open)?;
     rows.count_in(way)?;
