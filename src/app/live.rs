@@ -102,7 +102,6 @@ impl Pipeline {
         let (sender, records) = channel(CHANNEL_RECORDS);
         let waiting = records.clone();
         let shared = Arc::new(Shared::of_workers(opened.len()));
-        shared.note_repair(&writer);
         let os = |error: std::io::Error| Fatal::Os(format!("cannot start a thread: {error}"));
         let stages =
             Stages::start(classifier, (writer, Some(herald)), Mode::Live, records, &shared).map_err(os)?;

@@ -92,6 +92,7 @@ impl Stages {
         let (to_report, messages) = bounded(1);
         let (orders, orders_in) = bounded(8);
         let ticks_each = writer.sync_secs();
+        shared.note_repair(&writer);
         let report_shared = Arc::clone(shared);
         let report = spawn("report", move || report(writer, herald, &messages, &report_shared))?;
         let classify_shared = Arc::clone(shared);

@@ -169,7 +169,7 @@ struct Gone {
 }
 
 impl Gone {
-    fn add(&mut self, other: &Self) {
+    const fn add(&mut self, other: &Self) {
         self.sum.attempts += other.sum.attempts;
         self.sum.unreadable += other.sum.unreadable;
         self.attempts += other.attempts;
