@@ -92,7 +92,7 @@ def in_c(packages):
 
 def embedded():
     """Data that the binary holds."""
-    file = next((ROOT / "config" / "geo").glob("*.mmdb.zst"))
+    file = next((ROOT / "config" / "geo").glob("*.packed.zst"))
     digest = hashlib.sha256(file.read_bytes()).hexdigest()
     return {
         "type": "data",

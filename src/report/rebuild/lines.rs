@@ -188,7 +188,8 @@ fn parse(text: &[u8]) -> Option<Line> {
         attempts: represented,
         sessions: counts.sessions,
         incidents: counts.incidents,
-        source: told.src_ip,
+        // The address of nobody in particular is no source.
+        source: told.src_ip.filter(|address| !address.is_unspecified()),
         site: site.into(),
         class: Class::from_id(&class)?,
         grade: Grade::from_name(&grade)?,
@@ -295,5 +296,7 @@ mod tests {
         assert_eq!((line.campaign, line.label), (contribution.campaign, contribution.label));
         assert_eq!(line.incident, Some((event.attempt.time, event.attempt.time, 4)));
         assert_eq!(line.infrastructure, Some(Infrastructure::Tor));
+        let nobody = Event { client: std::net::Ipv4Addr::UNSPECIFIED.into(), ..event };
+        assert_eq!(parse(events::line(&nobody).trim_end().as_bytes()).unwrap().source, None);
     }
 }
