@@ -279,10 +279,21 @@ fn a_full_channel_drops_the_newest_and_counts_them() {
     let count = |place: &str| report.pointer(place).and_then(Value::as_u64).unwrap_or(0);
     let dropped = count("/losses/contact_drops");
     assert!(dropped > 0, "{:#?}", report["losses"]);
-    let web = report["classes"].as_array().unwrap().iter().find(|row| row["id"] == "web.lfi");
-    assert_eq!(web.map(|row| row["attempts"].as_u64()), Some(Some(7)), "{:#?}", report["classes"]);
-    let told = count("/totals/attempts") - 7 + count("/not_judged/contacts") + dropped;
-    assert_eq!(told, 12_000, "each contact is an attempt, not judged, or dropped: {:#?}", report["losses"]);
+    let classes = report["classes"].as_array().unwrap().iter();
+    let web = classes
+        .filter(|row| row["id"] == "web.lfi")
+        .map(|row| row["attempts"].as_u64().unwrap())
+        .sum::<u64>();
+    // Those that came before it was full are counted; those right after the thaw may still meet it full.
+    assert!(web >= 4, "{:#?}", report["classes"]);
+    assert_eq!(web + count("/losses/channel_drops"), 7, "{:#?}", report["losses"]);
+    let told = count("/totals/attempts") - web + count("/not_judged/contacts") + dropped;
+    // The seven requests are contacts, too: answered ones, which are told only where they were dropped.
+    assert!(
+        (12_000..=12_007).contains(&told),
+        "{told}: each contact is an attempt, not judged, or dropped: {:#?}",
+        report["losses"]
+    );
 }
 
 /// Damages the store of a running daemon from outside.
