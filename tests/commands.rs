@@ -295,7 +295,8 @@ fn manual_pages_and_completions_are_made() {
 fn renders(pages: &[std::path::PathBuf]) {
     assert!(pages.len() > 15, "{pages:?}");
     for page in pages {
-        let asked = Command::new("groff").args(["-man", "-Tutf8", "-P-cbou", "-ww", "-K", "utf8"]).arg(page).output();
+        let asked =
+            Command::new("groff").args(["-man", "-Tutf8", "-P-cbou", "-ww", "-K", "utf8"]).arg(page).output();
         let Ok(said) = asked else {
             eprintln!("skipped: no groff");
             return;

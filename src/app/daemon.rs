@@ -12,6 +12,7 @@ use tokio::signal::unix::{SignalKind, signal};
 use tokio::time::{MissedTickBehavior, interval};
 
 use crate::app::live::Pipeline;
+use crate::app::logging::limit::ASKED;
 use crate::app::metrics::serve::Doors;
 use crate::app::watch::{Watch, watch};
 use crate::app::{bounds, loading, logging, status};
@@ -160,7 +161,7 @@ impl Daemon {
                     tracing::warn!(keys, "changed, and take effect at the next start");
                 }
                 match pipeline.reload(&settings, &loaded.hash()) {
-                    Ok(()) => tracing::info!("settings, rules and databases are reloaded"),
+                    Ok(()) => tracing::info!(target: ASKED, "settings, rules and databases are reloaded"),
                     Err(error) => tracing::error!(error, "reload failed, the old settings stay in effect"),
                 }
             }

@@ -18,6 +18,8 @@ use crate::app::logging::LIMIT;
 const RETRY: &str = "gatewatch::retry";
 /// Target of word of incidents, which has a limit of its own.
 pub const INCIDENT: &str = "gatewatch::incident";
+/// Target of what an operator asked for, each time.
+pub const ASKED: &str = "gatewatch::asked";
 /// Target of the counts of what was left out.
 pub const SUMMARY: &str = "gatewatch::left_out";
 /// What a minute is.
@@ -36,7 +38,7 @@ impl<S: Subscriber> Layer<S> for Limiter {
     fn event_enabled(&self, event: &Event<'_>, _: Context<'_, S>) -> bool {
         let metadata = event.metadata();
         // Who asks for more than usual gets it.
-        if *metadata.level() > Level::INFO || [INCIDENT, SUMMARY].contains(&metadata.target()) {
+        if *metadata.level() > Level::INFO || [ASKED, INCIDENT, SUMMARY].contains(&metadata.target()) {
             return true;
         }
         let Some(limit) = LIMIT.get() else { return true };

@@ -23,6 +23,8 @@ const CLIENTS_MAX: usize = 4;
 const CLIENT_TIMEOUT: Duration = Duration::from_secs(3);
 /// Longest request head that is read.
 const HEAD_MAX_BYTES: usize = 4_096;
+/// Reads of what a client says beyond a head that was refused: 64 KiB at most.
+const LINGER_READS: usize = 64;
 /// Most header fields of one.
 const FIELDS_MAX: usize = 32;
 /// Who asks more often is told the same: asking must not keep the control plane busy.
@@ -160,7 +162,16 @@ async fn answer(client: &mut (impl AsyncRead + AsyncWrite + Unpin), source: &Sou
     };
     let text = if asked == Asked::Metrics || asked == Asked::Head { source.text() } else { Arc::default() };
     client.write_all(asked.reply(&text).as_bytes()).await?;
-    client.shutdown().await
+    client.shutdown().await?;
+    if matches!(asked, Asked::Nonsense | Asked::TooMuch) {
+        // Closed over bytes that were not read, the answer would be lost with them (RFC 9112 §9.6).
+        for _ in 0..LINGER_READS {
+            if client.read(&mut part).await? == 0 {
+                break;
+            }
+        }
+    }
+    Ok(())
 }
 
 /// What a request asks for.
