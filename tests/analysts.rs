@@ -140,6 +140,11 @@ fn noon(day: u8) -> Timestamp {
     format!("2026-09-{day:02}T12").parse::<Period>().unwrap().start()
 }
 
+/// An incident as it stands.
+fn so_far(last: Timestamp, attempts: u64, place: Place) -> IncidentSums {
+    IncidentSums { last, attempts, peak_per_minute: attempts, headline: true, grade: Grade::E2, place }
+}
+
 /// Attempts of a day, one row a hostile text.
 fn snapshot(day: u8, count: u64) -> Snapshot {
     let time = noon(day);
@@ -181,15 +186,7 @@ fn snapshot(day: u8, count: u64) -> Snapshot {
             class: Class::WebSqli,
             site: Arc::clone(&text),
         };
-        let so_far = IncidentSums {
-            last: time,
-            attempts: count,
-            peak_per_minute: count,
-            headline: true,
-            grade: Grade::E2,
-            place,
-        };
-        snapshot.add_incident(incident, so_far);
+        snapshot.add_incident(incident, so_far(time, count, place));
         snapshot.add_system(64_500 + u32::from(number), &text);
         let (rule, client, payload) = (Arc::clone(&text), (&*text).into(), (&*text).into());
         snapshot.add_campaign(Campaign { id: campaign, class: Class::WebSqli, rule, client, payload });
