@@ -42,8 +42,8 @@ pub struct Rows<'s> {
     /// Whether addresses are written as they are.
     open: bool,
     snapshot: Snapshot,
-    /// File and how much of it is counted with the snapshot.
-    reached: Option<(String, u64)>,
+    /// Files, and how much of each is counted with the snapshot: a run may go from one day's file to the next.
+    reached: BTreeMap<String, u64>,
     /// Attempts that the store has counted and whose line was not written yet: the next lines stand for them.
     untold: BTreeMap<Hour, u64>,
     incidents: HashMap<Whose, Open, ahash::RandomState>,
@@ -68,7 +68,7 @@ impl<'s> Rows<'s> {
             prefixes,
             open,
             snapshot: Snapshot::default(),
-            reached: None,
+            reached: BTreeMap::new(),
             untold,
             incidents: HashMap::default(),
             hour: None,
@@ -103,7 +103,7 @@ impl<'s> Rows<'s> {
             None => self.sum.unreadable += 1,
         }
         if !file.is_compressed() {
-            self.reached = Some((file.name.clone(), at));
+            self.reached.insert(file.name.clone(), at);
         }
         if self.snapshot.len() >= ROWS_MAX { self.flush() } else { Ok(()) }
     }
@@ -117,7 +117,7 @@ impl<'s> Rows<'s> {
     /// Brings what was taken to the store.
     pub fn flush(&mut self) -> Result<(), ReportError> {
         let mut snapshot = std::mem::take(&mut self.snapshot);
-        let files: Vec<(String, u64)> = self.reached.take().into_iter().collect();
+        let files: Vec<(String, u64)> = std::mem::take(&mut self.reached).into_iter().collect();
         if snapshot.is_empty() && files.is_empty() {
             return Ok(());
         }
