@@ -13,6 +13,7 @@
     reason = "a test stops at the first surprise, says what it skips, and may look at the clock"
 )]
 
+use std::sync::RwLock;
 use std::time::Duration;
 
 use serde_json::Value;
@@ -71,6 +72,9 @@ const SETTLE: Duration = Duration::from_millis(1_500);
 /// An incident outside the web is told at its start, once a minute and at its end; a change of grade makes it two.
 const LINES_OF_A_SOURCE_MAX: usize = 12;
 
+/// Tools that flood keep to a pace: while they do, no other group takes their time.
+static PACED: RwLock<()> = RwLock::new(());
+
 /// Plays a group of scenarios before a running daemon and returns the report and the event lines, after comparing them.
 fn play(
     group: &str,
@@ -82,6 +86,10 @@ fn play(
         eprintln!("skipped: {reason}");
         return None;
     }
+    let _turn = match group {
+        "floods" => (Some(PACED.write()), None),
+        _ => (None, Some(PACED.read())),
+    };
     let mut stage = Stage::up(Bed::up_bare(), servers);
     for (part, line) in prepare {
         stage.prepare(part, line);
