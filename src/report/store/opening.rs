@@ -106,7 +106,11 @@ impl Store {
         let recovering = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
         match Self::open_existing(folder, reading) {
             Err(ReportError::Store { error, .. })
-                if error.sqlite_error_code() == Some(rusqlite::ErrorCode::ReadOnly) =>
+                if matches!(
+                    error.sqlite_error_code(),
+                    // The latter where a log is there and the index beside it is not.
+                    Some(rusqlite::ErrorCode::ReadOnly | rusqlite::ErrorCode::CannotOpen)
+                ) =>
             {
                 Self::open_existing(folder, recovering)
             }
