@@ -45,6 +45,7 @@ pub mod zone;
 mod csv;
 mod earlier;
 mod event_files;
+mod event_lines;
 mod html;
 mod insert;
 mod json;

@@ -8,7 +8,6 @@
 pub mod repair;
 
 mod closed;
-mod lines;
 mod rows;
 mod salvage;
 mod told;
@@ -20,8 +19,8 @@ use crate::config::privacy::Addresses;
 use crate::model::period::{Period, PeriodKind};
 use crate::model::place::PrefixLengths;
 use crate::model::time::Hour;
+use crate::report::event_lines::{self, EventFile};
 use crate::report::provenance::Provenance;
-use crate::report::rebuild::lines::EventFile;
 use crate::report::rebuild::repair::{Cause, Repair, remember};
 use crate::report::rebuild::rows::{Rows, Sum};
 use crate::report::rebuild::salvage::Salvaged;
@@ -62,7 +61,7 @@ pub fn bring_in_line(
         open: setup.privacy.addresses == Addresses::Full,
         provenance: &setup.provenance,
     };
-    let files = lines::files(about.folder)?;
+    let files = event_lines::files(about.folder)?;
     let repair = if is_new && (aside.is_some() || !files.is_empty()) {
         Some(rebuild(&mut store, aside.as_deref(), &files, &about, watcher)?)
     } else if setup.mode == Mode::Live {
@@ -223,7 +222,7 @@ fn recount_day(
     rows.count_in(way)?;
     for file in files {
         rows.begin();
-        lines::each(file, 0, |line, at| rows.take(file, line.as_ref(), at).map(|()| true))?;
+        event_lines::each(file, 0, |line, at| rows.take(file, line.as_ref(), at).map(|()| true))?;
     }
     rows.flush()?;
     let sum = rows.sum();
@@ -251,7 +250,7 @@ fn count_tails<'f>(
             continue;
         }
         rows.begin();
-        lines::each(file, from, |line, at| match line {
+        event_lines::each(file, from, |line, at| match line {
             Some(line) => rows.take(file, Some(&line), at).map(|()| true),
             None => Ok(false),
         })?;
@@ -295,7 +294,7 @@ fn note_identities(store: &mut Store, files: &[&EventFile], about: &About<'_>) -
     let mut rows = Rows::new(store, about.prefixes, about.open)?;
     for file in files {
         let end = if file.is_compressed() { u64::MAX } else { known.get(&file.name).copied().unwrap_or(0) };
-        lines::each(file, 0, |line, at| match line {
+        event_lines::each(file, 0, |line, at| match line {
             _ if at > end => Ok(false),
             Some(line) => rows.note_id(&line).map(|()| true),
             None => Ok(true),

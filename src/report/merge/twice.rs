@@ -10,7 +10,8 @@ use rusqlite::{Connection, OptionalExtension, params};
 
 use crate::model::period::{Period, PeriodKind};
 use crate::model::time::{Hour, MICROS_PER_SEC};
-use crate::report::merge::lines::{self, Line, TallyRow};
+use crate::report::event_lines::Line;
+use crate::report::merge::lines::{self, TallyRow};
 use crate::report::merge::subtract::{Units, take};
 use crate::report::merge::{Member, Unchecked};
 use crate::report::rollup::Marks;
@@ -20,6 +21,7 @@ use crate::report::{ReportError, query};
 
 /// Two sightings of one identity are the same attempt within so many seconds (contract §3, reading "Identity").
 const SAME_SECS: i64 = 2;
+
 /// What was found.
 #[derive(Debug, Default)]
 pub struct Found {
@@ -78,24 +80,19 @@ fn period(marks: Marks, hour: Hour) -> Period {
 
 /// A line of a member: an attempt that an earlier one saw is taken out; of an incident is noted what each saw.
 fn meet(connection: &Connection, member: i64, line: &Line) -> rusqlite::Result<u64> {
-    let Some(first) = line.first else {
+    let row = TallyRow::of(line);
+    let id = line.id.0.cast_signed();
+    let Some((first, ..)) = line.incident else {
         let known: bool = connection
             .prepare_cached(
                 "SELECT EXISTS (SELECT 1 FROM met WHERE id = ?1 AND member <> ?2 AND abs(second - ?3) <= ?4)",
             )?
-            .query_row(params![line.id.cast_signed(), member, line.time.secs(), SAME_SECS], |row| {
-                row.get(0)
-            })?;
+            .query_row(params![id, member, line.time.secs(), SAME_SECS], |row| row.get(0))?;
         if known {
-            return take(
-                connection,
-                &line.row,
-                line.time.hour(),
-                [line.attempts, line.sessions, line.incidents],
-            );
+            return take(connection, &row, line.time.hour(), [line.attempts, line.sessions, line.incidents]);
         }
         connection.prepare_cached("INSERT INTO met VALUES (?1, ?2, ?3)")?.execute([
-            line.id.cast_signed(),
+            id,
             line.time.secs(),
             member,
         ])?;
@@ -108,14 +105,14 @@ fn meet(connection: &Connection, member: i64, line: &Line) -> rusqlite::Result<u
              incidents = incidents + excluded.incidents",
         )?
         .execute(params![
-            line.row.whose(),
+            row.whose(),
             first.0,
             member,
             line.time.hour().0,
             line.attempts.cast_signed(),
             line.sessions.cast_signed(),
             line.incidents.cast_signed(),
-            serde_json::to_string(&line.row).unwrap_or_default(),
+            serde_json::to_string(&row).unwrap_or_default(),
         ])?;
     Ok(0)
 }

@@ -8,7 +8,7 @@ use crate::model::period::{Period, PeriodKind};
 use crate::model::place::{PrefixLengths, Sector, SourceKey, SourcePrefix};
 use crate::model::time::{Hour, MICROS_PER_DAY, Timestamp};
 use crate::report::ReportError;
-use crate::report::rebuild::lines::{EventFile, Line};
+use crate::report::event_lines::{EventFile, Line};
 use crate::report::store::Store;
 use crate::report::writer::Mode;
 use crate::tally::{
@@ -103,7 +103,10 @@ impl<'s> Rows<'s> {
             None => self.sum.unreadable += 1,
         }
         if !file.is_compressed() {
-            self.reached.insert(file.name.clone(), at);
+            match self.reached.get_mut(&file.name) {
+                Some(reached) => *reached = at,
+                None => drop(self.reached.insert(file.name.clone(), at)),
+            }
         }
         if self.snapshot.len() >= ROWS_MAX { self.flush() } else { Ok(()) }
     }

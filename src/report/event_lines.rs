@@ -1,4 +1,4 @@
-//! Event lines read back whole: everything that they tell of the rows they count in.
+//! Event lines read back: everything that they tell of the rows they count in. `events` writes them.
 
 use std::fs::{self, File};
 use std::io::{BufRead, BufReader, Read, Seek, SeekFrom};
