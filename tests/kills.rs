@@ -33,37 +33,6 @@ const KILLS_OF_ONE: u32 = 5;
 const LANES: u32 = 2;
 const PERIOD: &str = "2026-10";
 
-const PLAN: &str = r#"
-seed = 31
-from = [2026, 10]
-trend = [1]
-home = "CN"
-[[site]]
-name = "www.town.example"
-v4 = "203.0.113.10"
-v6 = "2001:db8:2::10"
-weight = 1
-[attempts]
-CN = 100
-DE = 300
-US = 800
-[kinds]
-command = 1
-sqli = 2
-traversal = 1
-xss = 1
-[noise]
-benign = 300
-forged_syns = 100
-forged_requests = 60
-[shape]
-keep_alive_percent = 30
-pipelined_percent = 40
-ipv6_percent = 15
-retransmitted_percent = 10
-reordered_percent = 30
-"#;
-
 /// What must be the same however often it was killed.
 fn counted(report: &Value) -> Value {
     let parts = [
@@ -88,14 +57,15 @@ fn counted(report: &Value) -> Value {
 
 #[test]
 fn killed_at_any_moment_nothing_is_counted_twice_and_nothing_is_lost() {
-    let desk = Desk::of(&Plan::parse(PLAN).expect("the plan"));
+    let plan = Plan::named("small").expect("the plan");
+    let desk = Desk::of(&plan);
     let settings = std::fs::read_to_string(desk.settings()).unwrap();
     std::fs::write(
         desk.settings(),
         format!("{settings}\n[report]\nformats = [\"json\"]\nperiods = [\"day\", \"month\"]\n"),
     )
     .unwrap();
-    let month = desk.write("month.pcap", &capture(&Plan::parse(PLAN).expect("the plan"), Link::Ethernet));
+    let month = desk.write("month.pcap", &capture(&plan, Link::Ethernet));
     // What a start costs (rules, databases) is not worth killing. The fastest of three: one that the machine held up would
     // have most runs come to their end before they are killed.
     let fastest = |act: &dyn Fn(u32)| {
@@ -118,16 +88,16 @@ fn killed_at_any_moment_nothing_is_counted_twice_and_nothing_is_lost() {
 
     let asked = std::env::var("GATEWATCH_KILLS").ok().and_then(|text| text.parse().ok());
     let kills: u32 = asked.unwrap_or(KILLS);
-    let plan = Kills { desk: &desk, month: &month, clean: &clean, start, work };
+    let killing = Kills { desk: &desk, month: &month, clean: &clean, start, work };
     // Folders know nothing of each other: each lane kills in its own.
     let killed: u32 = std::thread::scope(|scope| {
         let lanes: Vec<_> = (0..LANES)
             .map(|lane| {
-                let plan = &plan;
+                let killing = &killing;
                 scope.spawn(move || {
                     (0..kills / KILLS_OF_ONE)
                         .filter(|round| round % LANES == lane)
-                        .map(|round| plan.round(round))
+                        .map(|round| killing.round(round))
                         .sum::<u32>()
                 })
             })

@@ -22,39 +22,15 @@ use support::generator::plan::Plan;
 use support::run::Run;
 use support::sensor::{Desk, Ended, capture, files, gatewatch, read_json};
 
-const PLAN: &str = r#"
-seed = 31
-from = [2026, 10]
-trend = [1]
-home = "CN"
-[[site]]
-name = "www.town.example"
-v4 = "203.0.113.10"
-v6 = "2001:db8:2::10"
-weight = 1
-[attempts]
-CN = 100
-DE = 300
-US = 800
-[kinds]
-command = 1
-sqli = 2
-traversal = 1
-xss = 1
-[noise]
-benign = 50
-forged_syns = 20
-forged_requests = 60
-[shape]
-keep_alive_percent = 30
-pipelined_percent = 40
-ipv6_percent = 15
-retransmitted_percent = 0
-reordered_percent = 0
-"#;
 /// What the plan's month counts: the three countries and the forged requests.
 const ATTEMPTS: u64 = 1_260;
 const STORE: &str = "gatewatch.sqlite";
+
+/// The small plan in a month of 2026, with attempts of its own.
+fn plan(month: i8) -> Plan {
+    let small = Plan::named("small").expect("the plan");
+    Plan { from: (2026, month), seed: small.seed + u64::from(month.unsigned_abs()), ..small }
+}
 
 /// A way to harm the file of a store.
 type Harm = fn(&Path);
@@ -106,13 +82,12 @@ struct Stage {
 }
 
 fn stage() -> Stage {
-    let desk = Desk::of(&Plan::parse(PLAN).expect("the plan"));
+    let desk = Desk::of(&plan(10));
     let settings = fs::read_to_string(desk.settings()).unwrap();
     let report = "\n[report]\nformats = [\"json\", \"text\"]\nperiods = [\"day\", \"month\"]\n";
     fs::write(desk.settings(), format!("{settings}{report}")).unwrap();
-    let month = desk.write("month.pcap", &capture(&Plan::parse(PLAN).expect("the plan"), Link::Ethernet));
-    let later = PLAN.replace("from = [2026, 10]", "from = [2026, 11]").replace("seed = 31", "seed = 32");
-    let next = desk.write("next.pcap", &capture(&Plan::parse(&later).expect("the plan"), Link::Ethernet));
+    let month = desk.write("month.pcap", &capture(&plan(10), Link::Ethernet));
+    let next = desk.write("next.pcap", &capture(&plan(11), Link::Ethernet));
     desk.replay("clean", &[&month], b"").good();
     Stage { desk, month, next }
 }
@@ -276,8 +251,7 @@ fn a_rebuilding_that_is_cut_off_begins_again_and_counts_nothing_twice() {
         .unwrap();
     store.execute("DELETE FROM tally WHERE hour % 2 = 0", []).unwrap();
     drop(store);
-    let third = PLAN.replace("from = [2026, 10]", "from = [2026, 12]").replace("seed = 31", "seed = 33");
-    let third = desk.write("third.pcap", &capture(&Plan::parse(&third).expect("the plan"), Link::Ethernet));
+    let third = desk.write("third.pcap", &capture(&plan(12), Link::Ethernet));
     let told = desk.replay("clean", &[&third], b"").good().stderr;
     assert!(told.contains("cut off and is begun again"), "{told}");
     assert_eq!(counted(&stored(&folder)), clean);
@@ -295,6 +269,10 @@ fn as_it_is(from: &Path, to: &Path, without: &[&str]) {
     }
 }
 
+fn begin(reports: &Path, state: &Path) -> Run {
+    Run::begin(&support::run::settings(reports, state))
+}
+
 /// Attempts in the store of a run that goes on.
 fn total(state: &Path) -> u64 {
     let store = rusqlite::Connection::open(state.join(STORE)).unwrap();
@@ -306,13 +284,13 @@ fn total(state: &Path) -> u64 {
 fn a_write_ahead_log_that_was_lost_costs_no_attempt() {
     let folder = tempfile::tempdir().unwrap();
     let at = |name: &str, part: &str| folder.path().join(name).join(part);
-    let mut run = Run::begin(&at("first", "reports"), &at("first", "state"), 0);
+    let mut run = begin(&at("first", "reports"), &at("first", "state"));
     for _ in 0..5 {
         run.second(30).unwrap();
     }
     // With its log nothing is behind: a kill costs nothing and tells nothing.
     as_it_is(&folder.path().join("first"), &folder.path().join("whole"), &[]);
-    let again = Run::begin(&at("whole", "reports"), &at("whole", "state"), 0);
+    let again = begin(&at("whole", "reports"), &at("whole", "state"));
     assert!(again.told.is_empty(), "{:?}", again.told);
     assert_eq!(total(&at("whole", "state")), 150);
     // Without it the store is as of its last checkpoint; the lines have gone on.
@@ -321,7 +299,7 @@ fn a_write_ahead_log_that_was_lost_costs_no_attempt() {
         &folder.path().join("lost"),
         &["gatewatch.sqlite-wal", "gatewatch.sqlite-shm"],
     );
-    let mut again = Run::begin(&at("lost", "reports"), &at("lost", "state"), 0);
+    let mut again = begin(&at("lost", "reports"), &at("lost", "state"));
     assert!(again.told.iter().any(|told| told.contains("150 attempts")), "{:?}", again.told);
     (again.attempts, again.now) = (run.attempts, run.now);
     again.second(7).unwrap();
@@ -339,7 +317,7 @@ fn a_write_ahead_log_that_was_lost_costs_no_attempt() {
 fn a_store_damaged_while_it_is_in_use_is_replaced_and_counting_goes_on() {
     let folder = tempfile::tempdir().unwrap();
     let (reports, state) = (folder.path().join("reports"), folder.path().join("state"));
-    let mut run = Run::begin(&reports, &state, 0);
+    let mut run = begin(&reports, &state);
     for _ in 0..5 {
         run.second(30).unwrap();
     }

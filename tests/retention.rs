@@ -11,111 +11,36 @@
 
 use std::collections::BTreeMap;
 use std::fs;
-use std::net::SocketAddr;
 use std::path::Path;
 
-use gatewatch::app::prepare;
-use gatewatch::classify::classifier::Classifier;
-use gatewatch::classify::site::Fallback;
 use gatewatch::config::Settings;
-use gatewatch::model::attempt::{Attempt, AttemptId, Evidence, HttpFields, Judgement, Outcome, Transport};
-use gatewatch::model::class::{Class, ClassSet};
-use gatewatch::model::grade::Grade;
-use gatewatch::model::marks::Marks;
 use gatewatch::model::period::Period;
-use gatewatch::model::progress::{Counter, Counters, Progress};
 use gatewatch::model::time::Timestamp;
-use gatewatch::report::writer::{Mode, Setup, Writer};
 use serde_json::Value;
 
 #[allow(dead_code, reason = "shared by all tests")]
 mod support;
 
+use support::run::Run;
 use support::sensor::{gatewatch, read_json};
 
 fn settings(folder: &Path) -> Settings {
-    let mut settings = Settings::default();
-    folder.clone_into(&mut settings.report.directory);
-    settings.report.formats = vec!["json".into()];
+    let mut settings = support::run::settings(folder, folder);
     settings.report.keep_events_days = 30;
-    folder.clone_into(&mut settings.state.directory);
     settings.state.keep_hours_days = 40;
     settings.privacy.keep_addresses_days = 30;
     settings
 }
 
-/// A run of the live writer, with the classifier in front of it.
-struct Run {
-    writer: Writer,
-    classifier: Classifier,
+fn begin(folder: &Path) -> Run {
+    let run = Run::begin(&settings(folder));
+    assert!(run.told.is_empty(), "{:?}", run.told);
+    run
 }
 
-impl Run {
-    fn begin(folder: &Path) -> Self {
-        let (run, told) = Self::told(folder);
-        assert!(told.is_empty(), "{told:?}");
-        run
-    }
-
-    /// Begins, and gives what the writer says of what it found.
-    fn told(folder: &Path) -> (Self, Vec<String>) {
-        let settings = settings(folder);
-        let (detector, geo) = (prepare::detector(&settings).unwrap(), prepare::geo(&settings).unwrap());
-        let setup = Setup {
-            state: settings.state.clone(),
-            settings: settings.report.clone(),
-            privacy: settings.privacy.clone(),
-            mode: Mode::Live,
-            provenance: prepare::provenance(&settings, "", &detector, &geo),
-            prefixes: (24, 48),
-        };
-        let (writer, told) = Writer::open(setup).unwrap();
-        let classifier = Classifier::new(&settings, geo, Fallback::Responders, 1, false);
-        (Self { writer, classifier }, told)
-    }
-
-    /// The clock shows `now`; a packet came.
-    fn reach(&mut self, now: Timestamp) {
-        let mut counters = Counters::default();
-        counters.add(Counter::FramesReceived, 1);
-        let observed = Some((now.plus_micros(-30_000_000), now));
-        self.classifier.progress(
-            0,
-            &Progress { now, observed, stepped: false, hour: now.hour(), counters, served: Vec::new() },
-        );
-        let mut snapshot = self.classifier.take_snapshot();
-        self.writer.record(&mut snapshot).unwrap();
-        self.writer.settle().unwrap();
-    }
-
-    fn attempt(&mut self, client: &str, time: Timestamp) {
-        let client: SocketAddr = client.parse().unwrap();
-        let evidence =
-            Evidence { rule: "sqli.union".into(), place: "query:id".into(), excerpt: "union".into() };
-        self.classifier.attempt(Box::new(Attempt {
-            id: AttemptId(u64::from(client.port()) << 40 | time.0.unsigned_abs() >> 20),
-            time,
-            client,
-            server: "203.0.113.10:80".parse().unwrap(),
-            transport: Transport::Tcp,
-            app_proto: "http",
-            flow_id: 7,
-            opens_session: true,
-            grade: Grade::E2,
-            one_sided: false,
-            inferred: false,
-            frames: 1,
-            judgement: Judgement {
-                class: Class::WebSqli,
-                labels: ClassSet::default(),
-                score: 0.99,
-                evidence: vec![evidence],
-            },
-            outcome: Outcome::Refused,
-            marks: Marks::default(),
-            http: Some(HttpFields { url: "/".into(), method: "GET".into(), ..HttpFields::default() }),
-        }));
-    }
+/// A client makes an attempt at some second after a noon.
+fn attempt(run: &mut Run, client: &str, day: &str, second: i64) {
+    run.attempt(client.parse().unwrap(), noon(day).plus_micros(second * 1_000_000));
 }
 
 fn noon(day: &str) -> Timestamp {
@@ -126,9 +51,9 @@ fn noon(day: &str) -> Timestamp {
 fn a_season_later_addresses_and_events_are_gone_and_every_count_is_there() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path();
-    let mut first = Run::begin(path);
+    let mut first = begin(path);
     for (second, client) in [(0, "73.10.20.30:4000"), (1, "73.10.20.31:4001"), (2, "93.193.4.5:4002")] {
-        first.attempt(client, noon("2026-08-03").plus_micros(second * 1_000_000));
+        attempt(&mut first, client, "2026-08-03", second);
     }
     first.reach(noon("2026-08-03").plus_micros(40_000_000));
     first.writer.finish().unwrap();
@@ -136,7 +61,7 @@ fn a_season_later_addresses_and_events_are_gone_and_every_count_is_there() {
     assert!(path.join("events-2026-08-03.jsonl").exists());
 
     // A hundred days later the service runs again, over a midnight.
-    let mut second = Run::begin(path);
+    let mut second = begin(path);
     let midnight = "2026-11-12".parse::<Period>().unwrap().start();
     for step in -2..4 {
         second.reach(midnight.plus_micros(step * 50_000_000));
@@ -190,16 +115,16 @@ fn a_season_later_addresses_and_events_are_gone_and_every_count_is_there() {
 #[test]
 fn the_store_and_then_the_reports_copied_from_a_running_writer_are_a_backup() {
     let (folder, backup) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
-    let mut run = Run::begin(folder.path());
-    run.attempt("73.10.20.30:4000", noon("2026-08-03"));
+    let mut run = begin(folder.path());
+    attempt(&mut run, "73.10.20.30:4000", "2026-08-03", 0);
     run.reach(noon("2026-08-03").plus_micros(40_000_000));
     let store = rusqlite::Connection::open(folder.path().join("gatewatch.sqlite")).unwrap();
     store.execute("VACUUM INTO ?1", [backup.path().join("gatewatch.sqlite").to_str().unwrap()]).unwrap();
     drop(store);
     // What comes before the reports are copied is in them and not in the store: on the same day, and on the next.
     let later = |run: &mut Run| {
-        run.attempt("93.193.4.5:4002", noon("2026-08-03").plus_micros(50_000_000));
-        run.attempt("93.193.4.6:4003", noon("2026-08-04"));
+        attempt(run, "93.193.4.5:4002", "2026-08-03", 50);
+        attempt(run, "93.193.4.6:4003", "2026-08-04", 0);
         run.reach(noon("2026-08-04").plus_micros(40_000_000));
     };
     later(&mut run);
@@ -218,7 +143,8 @@ fn the_store_and_then_the_reports_copied_from_a_running_writer_are_a_backup() {
         serde_json::from_str::<Value>(&asked.stdout).unwrap()["totals"]["attempts"].as_u64().unwrap()
     };
     assert_eq!(attempts(), 1, "what the store knew");
-    let (mut restored, told) = Run::told(backup.path());
+    let mut restored = Run::begin(&settings(backup.path()));
+    let told = &restored.told;
     // Their lines tell the rest.
     assert!(
         told.iter().any(|told| told

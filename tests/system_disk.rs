@@ -13,12 +13,13 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
+use gatewatch::config::size::Size;
 use gatewatch::report::writer::closing::Settled;
 
 #[allow(dead_code, reason = "shared by all tests")]
 mod support;
 
-use support::run::Run;
+use support::run::{Run, settings};
 use support::sensor::{gatewatch, read_json};
 
 /// A small file system, mounted while it lives.
@@ -91,12 +92,18 @@ fn assert_told(folder: &Path, run: &Run, unwritten: u64) {
     gatewatch(&["verify", &folder.display().to_string()], b"").good();
 }
 
+fn begin(reports: &Path, state: &Path, keep_free: u64) -> Run {
+    let mut settings = settings(reports, state);
+    settings.report.keep_free = Size(keep_free);
+    Run::begin(&settings)
+}
+
 #[test]
 fn on_a_disk_that_fills_event_lines_stop_first_and_everything_is_counted() {
     let folder = tempfile::tempdir().unwrap();
     let (reports, state) = (folder.path().join("reports"), folder.path().join("state"));
     let Some(disk) = Disk::mount(&reports, "2m") else { return };
-    let mut run = Run::begin(&reports, &state, 1 << 20);
+    let mut run = begin(&reports, &state, 1 << 20);
     let mut seconds = 0;
     while run.writer.events_stopped().is_none() {
         run.second(50).unwrap();
@@ -123,7 +130,7 @@ fn a_disk_that_is_full_to_the_last_byte_or_read_only_keeps_tallies_and_recovers(
     let folder = tempfile::tempdir().unwrap();
     let (reports, state) = (folder.path().join("reports"), folder.path().join("state"));
     let Some(disk) = Disk::mount(&reports, "4m") else { return };
-    let mut run = Run::begin(&reports, &state, 0);
+    let mut run = begin(&reports, &state, 0);
     run.second(10).unwrap();
     let filler = disk.fill();
     run.now = run.now.plus_micros(50_000_000);
@@ -158,7 +165,7 @@ fn a_store_that_cannot_grow_takes_everything_once_it_can() {
     let folder = tempfile::tempdir().unwrap();
     let (reports, state) = (folder.path().join("reports"), folder.path().join("state"));
     let Some(disk) = Disk::mount(&state, "4m") else { return };
-    let mut run = Run::begin(&reports, &state, 0);
+    let mut run = begin(&reports, &state, 0);
     run.second(10).unwrap();
     let filler = disk.fill();
     let mut waiting = run.pass(2_000);

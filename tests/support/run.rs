@@ -1,5 +1,6 @@
 //! A run of the live writer, with the classifier in front of it and a clock of the test's own.
 
+use std::hash::{DefaultHasher, Hash, Hasher};
 use std::net::SocketAddr;
 use std::path::Path;
 
@@ -33,52 +34,73 @@ pub struct Run {
     pub told: Vec<String>,
 }
 
+/// Settings of a run: reports of days in JSON and text, in this folder, the store in that.
+pub fn settings(reports: &Path, state: &Path) -> Settings {
+    let mut settings = Settings::default();
+    reports.clone_into(&mut settings.report.directory);
+    state.clone_into(&mut settings.state.directory);
+    settings.report.formats = vec!["json".into(), "text".into()];
+    settings.report.periods = vec!["day".into()];
+    settings.report.keep_free = Size(0);
+    settings
+}
+
 impl Run {
     /// Begins one ten minutes before a midnight.
-    pub fn begin(reports: &Path, state: &Path, keep_free: u64) -> Self {
-        let mut settings = Settings::default();
-        reports.clone_into(&mut settings.report.directory);
-        state.clone_into(&mut settings.state.directory);
-        settings.report.formats = vec!["json".into(), "text".into()];
-        settings.report.periods = vec!["day".into()];
-        settings.report.keep_free = Size(keep_free);
-        let (detector, geo) = (prepare::detector(&settings).unwrap(), prepare::geo(&settings).unwrap());
+    pub fn begin(settings: &Settings) -> Self {
+        let (detector, geo) = (prepare::detector(settings).unwrap(), prepare::geo(settings).unwrap());
         let setup = Setup {
             state: settings.state.clone(),
             settings: settings.report.clone(),
             privacy: settings.privacy.clone(),
             mode: Mode::Live,
-            provenance: prepare::provenance(&settings, "", &detector, &geo),
+            provenance: prepare::provenance(settings, "", &detector, &geo),
             prefixes: (24, 48),
         };
         let (writer, told) = Writer::open(setup).unwrap();
-        let classifier = Classifier::new(&settings, geo, Fallback::Responders, 1, false);
+        let classifier = Classifier::new(settings, geo, Fallback::Responders, 1, false);
         let now = "2026-11-26".parse::<Period>().unwrap().start().plus_micros(-600_000_000);
         Self { writer, classifier, attempts: 0, now, told }
+    }
+
+    /// A client makes an attempt.
+    pub fn attempt(&mut self, client: SocketAddr, time: Timestamp) {
+        self.attempts += 1;
+        self.classifier.attempt(attempt(client, time));
     }
 
     /// A second passes, with so many attempts.
     pub fn pass(&mut self, attempts: u64) -> Snapshot {
         for _ in 0..attempts {
-            self.attempts += 1;
-            self.classifier.attempt(attempt(self.attempts, self.now));
+            let number = self.attempts;
+            let client =
+                format!("8.8.{}.{}:{}", number / 250 % 250, number % 250 + 1, 4_000 + number / 62_500);
+            self.attempt(client.parse().unwrap(), self.now);
         }
-        let before = self.now;
         self.now = self.now.plus_micros(1_000_000);
+        self.observe(1_000_000);
+        self.classifier.take_snapshot()
+    }
+
+    /// The clock shows `now`, half a minute on; a packet came. It is recorded, and reports that are due are written.
+    pub fn reach(&mut self, now: Timestamp) {
+        self.now = now;
+        self.observe(30_000_000);
+        let mut snapshot = self.classifier.take_snapshot();
+        self.writer.record(&mut snapshot).unwrap();
+        self.writer.settle().unwrap();
+    }
+
+    /// The last so many microseconds were observed.
+    fn observe(&mut self, micros: i64) {
         let mut counters = Counters::default();
         counters.add(Counter::FramesReceived, 1);
+        let now = self.now;
+        let observed = Some((now.plus_micros(-micros), now));
         self.classifier.progress(
             0,
-            &Progress {
-                now: self.now,
-                observed: Some((before, self.now)),
-                stepped: false,
-                hour: self.now.hour(),
-                counters,
-                served: Vec::new(),
-            },
+            &Progress { now, observed, stepped: false, hour: now.hour(), counters, served: Vec::new() },
         );
-        self.classifier.take_snapshot()
     }
 
     /// The same; it is recorded, and reports that are due are written.
@@ -98,8 +120,10 @@ impl Run {
     }
 }
 
-fn attempt(number: u64, time: Timestamp) -> Box<Attempt> {
-    let client: SocketAddr = format!("8.8.{}.{}:4000", number / 250 % 250, number % 250 + 1).parse().unwrap();
+fn attempt(client: SocketAddr, time: Timestamp) -> Box<Attempt> {
+    let mut hasher = DefaultHasher::new();
+    (client, time.0).hash(&mut hasher);
+    let number = hasher.finish();
     let evidence = Evidence {
         rule: "sqli.union".into(),
         place: "query:id".into(),

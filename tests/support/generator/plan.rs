@@ -130,8 +130,9 @@ impl Outage {
 const FULL_YEAR: &str = include_str!("../plans/2012.toml");
 const HARD_YEAR: &str = include_str!("../plans/2012-hard.toml");
 const DEMO: &str = include_str!("../plans/demo.toml");
+const SMALL: &str = include_str!("../plans/small.toml");
 /// The names of the built-in plans.
-pub const NAMES: &str = "2012, 2012-small, 2012-hard, 2012-hard-small, demo";
+pub const NAMES: &str = "2012, 2012-small, 2012-hard, 2012-hard-small, demo, small";
 
 impl Plan {
     /// The built-in plan of that name, or a file.
@@ -142,6 +143,7 @@ impl Plan {
             "2012-hard" => Self::parse(HARD_YEAR),
             "2012-hard-small" => Ok(Self::parse(HARD_YEAR)?.divided_by(96)),
             "demo" => Self::parse(DEMO),
+            "small" => Self::parse(SMALL),
             file => Self::parse(
                 &std::fs::read_to_string(file)
                     .map_err(|error| format!("{file}: {error}; a plan is {NAMES} or a TOML file"))?,
