@@ -103,7 +103,7 @@ pub fn load(file: Option<&Path>, given: &[Given]) -> Result<Loaded, Vec<Complain
     if !complaints.is_empty() {
         return Err(complaints);
     }
-    let settings = Settings::deserialize_from(merged.table)
+    let settings = Settings::deserialize_from(&merged.table)
         .map_err(|text| vec![Complaint { source: None, place: String::new(), text }])?;
     finish(settings, merged.sources)
 }
@@ -181,7 +181,7 @@ fn read(path: &Path, merged: &mut Merged, complaints: &mut Vec<Complaint>) {
 fn take(given: &Given, merged: &mut Merged, complaints: &mut Vec<Complaint>) {
     let source = Source::CommandLine(given.option);
     // By itself it must be right, so that a complaint can name it.
-    if let Err(text) = Settings::deserialize_from(given.table()) {
+    if let Err(text) = Settings::deserialize_from(&given.table()) {
         let text = text.replace('\n', ", ");
         complaints.push(Complaint { source: Some(source), place: given.key.clone(), text });
         return;
@@ -236,8 +236,10 @@ fn note_items(items: &[Value], dotted: &str, first: usize, (source, sources): (&
 }
 
 impl Settings {
-    fn deserialize_from(table: Table) -> Result<Self, String> {
-        table.try_into().map_err(|error: toml::de::Error| error.message().to_owned())
+    /// By way of text: what reads tables as they are would be a second deserializer of every section, in a binary that is to be
+    /// small.
+    fn deserialize_from(table: &Table) -> Result<Self, String> {
+        toml::from_str(&table.to_string()).map_err(|error| error.message().to_owned())
     }
 }
 
