@@ -12,13 +12,15 @@
 use std::fs;
 use std::path::Path;
 use std::process::Command;
+use std::time::Duration;
 
 #[allow(dead_code, reason = "shared by all tests")]
 mod support;
 
 use support::generator::plan::Plan;
 use support::many::{crowd, forged, scans};
-use support::sensor::{Desk, PATIENCE, gatewatch, run};
+use support::run::Run;
+use support::sensor::{Desk, PATIENCE, gatewatch, read_json, run};
 use support::talk::SITE_ALONE;
 
 /// Sources of the large capture, each with one attempt; `GATEWATCH_SOURCES` sets another number (`make million`).
@@ -186,4 +188,30 @@ fn a_crowd_of_sources_and_conversations_stays_within_the_budget_of_memory() {
         );
         assert!(peak <= limit + BESIDE_MIB && peak << 20 <= BUDGET_BYTES, "{peak} MiB at {limit} MiB");
     }
+}
+
+#[test]
+fn open_reports_that_take_long_are_written_more_seldom() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut settings = support::run::settings(folder.path(), folder.path());
+    settings.report.refresh_secs = 10;
+    let mut sensor = Run::begin(&settings);
+    // Seconds in which the report of the day was written anew, and took so long.
+    let mut written = |took: Duration| -> Vec<u64> {
+        let mut seconds = Vec::new();
+        for second in 0..120 {
+            sensor.second(1).unwrap();
+            let path = folder.path().join("report-2026-11-25.open.json");
+            if path.exists() && read_json(&path)["totals"]["attempts"] == sensor.attempts {
+                sensor.writer.note_settling(took);
+                seconds.push(second);
+            }
+        }
+        seconds
+    };
+    let soon = written(Duration::from_millis(1));
+    assert!((11..=13).contains(&soon.len()), "every ten seconds: {soon:?}");
+    // The first of them comes by the earlier rest.
+    let seldom = written(Duration::from_secs(3));
+    assert!((2..=3).contains(&seldom.len()), "once a minute: {seldom:?}");
 }

@@ -217,8 +217,12 @@ fn report(
     mut writer: Writer,
     mut herald: Option<Herald>,
     messages: &Receiver<Message>,
-    shared: &Shared,
+    shared: &Arc<Shared>,
 ) -> Result<Writer, ReportError> {
+    let pulse = Arc::clone(shared);
+    if let Err(error) = writer.set_pulse(Arc::new(move || pulse.beats.report.beat())) {
+        tracing::warn!(%error, "work of the store that takes long will be taken for a stall");
+    }
     loop {
         let message = match messages.recv_timeout(RETRY_EVERY) {
             Ok(message) => message,
@@ -249,7 +253,10 @@ fn report(
                 shared.wrote(reached, clock(), begun.elapsed());
                 shared.note(Writing::Events, writer.events_stopped().map(str::to_owned));
                 // A report that cannot be written now is written the next time; the tallies are safe.
-                match writer.settle() {
+                let begun = steady();
+                let settled = writer.settle();
+                writer.note_settling(begun.elapsed());
+                match settled {
                     Ok(Settled::Later) => {}
                     Ok(Settled::Done) => shared.note(Writing::Reports, None),
                     Err(error) if error.is_corrupt() => replace_store(shared, &mut writer, &error),

@@ -6,6 +6,8 @@
 
 pub mod key;
 
+mod exact;
+
 use std::collections::BTreeMap;
 
 use datasketches::hll::{HllSketch, HllType, HllUnion};
@@ -164,57 +166,75 @@ impl Told {
     }
 }
 
-/// Counts what is distinct in a span. Nothing is told of spans that cut days apart, but for hours of a single day; of hours, and
-/// of other dimensions of a single site, nothing of sources whose addresses are gone: sketches are kept by day and dimension.
-pub fn told(
+/// What is distinct in a span, by every dimension.
+#[derive(Debug, Default)]
+pub struct Distinct(Vec<Told>);
+
+/// Of a dimension that was not asked for nothing is told.
+const UNTOLD: &Told = &Told { sources: None, campaigns: None, estimated: false };
+
+impl Distinct {
+    /// By one dimension.
+    pub fn by(&self, dimension: Dimension) -> &Told {
+        let at = Dimension::ALL.iter().position(|known| *known == dimension);
+        at.and_then(|at| self.0.get(at)).unwrap_or(UNTOLD)
+    }
+}
+
+/// Counts what is distinct in a span, by every dimension. Nothing is told of spans that cut days apart, but for hours of a single
+/// day; of hours, and of other dimensions of a single site, nothing of sources whose addresses are gone: sketches are kept by day and
+/// dimension.
+pub fn all(store: &Store, span: &Span, site: Option<&str>) -> Result<Distinct, ReportError> {
+    told(store, span, site, &Dimension::ALL).map(Distinct)
+}
+
+/// The same, of all together.
+pub fn total(store: &Store, span: &Span, site: Option<&str>) -> Result<Told, ReportError> {
+    Ok(told(store, span, site, &[Dimension::Total])?.pop().unwrap_or_default())
+}
+
+fn told(
     store: &Store,
     span: &Span,
     site: Option<&str>,
-    dimension: Dimension,
-) -> Result<Told, ReportError> {
-    let Some(days) = span.days() else { return Ok(Told::default()) };
+    dimensions: &[Dimension],
+) -> Result<Vec<Told>, ReportError> {
+    let Some(days) = span.days() else { return Ok(Vec::new()) };
     let connection = store.connection();
-    let read = || -> rusqlite::Result<Told> {
-        let campaigns = Some(count(connection, (days, site, dimension), "nullif(campaign, 0)")?);
-        if !is_estimated(connection, days)? {
-            let sources = Some(count(connection, (days, site, dimension), "nullif(source, '')")?);
-            return Ok(Told { sources, campaigns, estimated: false });
-        }
-        let sources = match (site, dimension) {
-            _ if !days.are_whole() => None,
-            (None, _) => Some(estimate(connection, (days.from, days.to), dimension)?),
-            (Some(site), Dimension::Total) => {
-                let by_site = estimate(connection, (days.from, days.to), Dimension::Site)?;
-                Some(
-                    by_site
-                        .into_iter()
-                        .filter(|(key, _)| key == site)
-                        .map(|(_, n)| (String::new(), n))
-                        .collect(),
-                )
-            }
-            (Some(_), _) => None,
-        };
-        Ok(Told { sources, campaigns, estimated: true })
+    let read = || -> rusqlite::Result<Vec<Told>> {
+        let estimated = is_estimated(connection, days)?;
+        let counted = exact::count(connection, (days, site), dimensions)?;
+        let counted = counted.sources.into_iter().zip(counted.campaigns).zip(dimensions);
+        counted
+            .map(|((exact, campaigns), dimension)| {
+                let sources = if estimated {
+                    sketched_sources(connection, (days, site), *dimension)?
+                } else {
+                    Some(exact)
+                };
+                Ok(Told { sources, campaigns: Some(campaigns), estimated })
+            })
+            .collect()
     };
     read().map_err(store.wrap())
 }
 
-fn count(
+/// Estimates, where sketches tell.
+fn sketched_sources(
     connection: &Connection,
-    (days, site, dimension): (Days, Option<&str>, Dimension),
-    what: &str,
-) -> rusqlite::Result<BTreeMap<String, u64>> {
-    let mut statement = connection.prepare_cached(&format!(
-        "SELECT {}, count(DISTINCT {what}) FROM source_day
-         WHERE day >= ?1 AND day < ?2 AND (?3 = 0 OR hours & ?3) AND (?4 IS NULL OR site = ?4) GROUP BY 1",
-        dimension.column()
-    ))?;
-    statement
-        .query_map(params![days.from, days.to, days.hours, site], |row| {
-            Ok((row.get(0)?, row.get::<_, i64>(1)?.unsigned_abs()))
-        })?
-        .collect()
+    (days, site): (Days, Option<&str>),
+    dimension: Dimension,
+) -> rusqlite::Result<Option<BTreeMap<String, u64>>> {
+    let by = |dimension| estimate(connection, (days.from, days.to), dimension);
+    Ok(match (site, dimension) {
+        _ if !days.are_whole() => None,
+        (None, _) => Some(by(dimension)?),
+        (Some(site), Dimension::Total) => {
+            let own = by(Dimension::Site)?.into_iter().filter(|(key, _)| key == site);
+            Some(own.map(|(_, sources)| (String::new(), sources)).collect())
+        }
+        (Some(_), _) => None,
+    })
 }
 
 /// Whether some attempts of a span are in no campaign: it came from an old store, or a day had too many sources.
@@ -284,7 +304,7 @@ fn unions(connection: &Connection, (from, to): (i64, i64), dimension: Dimension)
         }
     }
     let mut statement = connection.prepare_cached(&format!(
-        "SELECT DISTINCT {}, source FROM source_day WHERE day >= ?1 AND day < ?2 AND {IS_SOURCE}",
+        "SELECT {}, source FROM source_day WHERE day >= ?1 AND day < ?2 AND {IS_SOURCE}",
         dimension.column()
     ))?;
     let mut rows = statement.query([from, to])?;
@@ -358,5 +378,46 @@ fn open<'u>(unions: &'u mut Open, key: (i64, &'static str, String)) -> Option<&'
 fn merge(union: &mut HllUnion, bytes: &[u8]) {
     if let Ok(sketch) = HllSketch::deserialize(bytes) {
         union.update(&sketch);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::path::Path;
+
+    use super::*;
+
+    /// A store with so many rows of sources on nine days, of several sites, classes, places and campaigns.
+    pub(super) fn filled(folder: &Path, rows: u32) -> Store {
+        let (store, _) = Store::open(folder).unwrap();
+        let connection = store.connection();
+        let sql = "INSERT OR IGNORE INTO source_day VALUES (?1, ?2, '', ?3, -1, ?4, ?5, ?6, 0, ?7, ?8, '', '', ?9, 1, 1, 1, 0, 0, 0)";
+        let mut write = connection.prepare(sql).unwrap();
+        for row in 0..rows {
+            let mixed = row.wrapping_mul(2_654_435_761) >> 7;
+            let one_of = |choice: &[&'static str], by: u32| choice[(mixed / by) as usize % choice.len()];
+            // A remainder without a source now and then; few sources have very many rows.
+            let source = match mixed % 50 {
+                0 => String::new(),
+                1 => "192.0.2.1".to_owned(),
+                _ => format!("198.51.{}.{}", mixed % 11, mixed / 11 % 200),
+            };
+            let classes = ["web.sqli", "web.xss", "web.lfi", "scan.port", "auth.guessing", "dos.app"];
+            write
+                .execute(params![
+                    mixed % 9 * 24,
+                    source,
+                    one_of(&["US", "DE", "CN", "unknown"], 3),
+                    one_of(&["E0", "E1", "E2"], 5),
+                    one_of(&classes, 7),
+                    one_of(&["a", "b", "c"], 11),
+                    mixed / 13 % 40,
+                    one_of(&["overseas", "located"], 17),
+                    1_i64 << (mixed / 19 % 24),
+                ])
+                .unwrap();
+        }
+        drop(write);
+        store
     }
 }

@@ -136,7 +136,7 @@ mod tests {
     use crate::model::period::{Period, PeriodKind};
     use crate::model::place::{Place, Sector, SourceKey, SourcePrefix};
     use crate::model::time::Timestamp;
-    use crate::report::distinct::{Dimension, told};
+    use crate::report::distinct::{self, Dimension};
     use crate::report::span::Span;
     use crate::report::store::Store;
     use crate::report::writer::Mode;
@@ -179,8 +179,8 @@ mod tests {
         assert_eq!(ask("SELECT sum(attempts) FROM source_day"), 40_000);
         assert_eq!(ask("SELECT sum(attempts) FROM source_day WHERE place = 'US'"), 10_000);
         let span = Span::of("2012-06-18".parse().unwrap());
-        let total = told(&store, &span, None, Dimension::Total).unwrap();
-        let places = told(&store, &span, None, Dimension::Place).unwrap();
+        let distinct = distinct::all(&store, &span, None).unwrap();
+        let (total, places) = (distinct.by(Dimension::Total), distinct.by(Dimension::Place));
         let near =
             |found: Option<u64>, truth: u64| found.is_some_and(|found| found.abs_diff(truth) * 20 < truth);
         assert!(total.estimated && near(total.sources(""), 20_000), "{:?}", total.sources(""));

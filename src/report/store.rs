@@ -8,6 +8,7 @@ mod repaired;
 mod unfinished;
 
 use std::path::PathBuf;
+use std::sync::Arc;
 
 use rusqlite::{Connection, OptionalExtension, Transaction};
 
@@ -44,7 +45,23 @@ pub struct Store {
     months: Known,
 }
 
+/// Something to call while work goes on.
+pub type Pulse = Arc<dyn Fn() + Send + Sync>;
+
+/// Steps of SQLite's machine between two calls of a pulse: some hundredths of a second.
+const PULSE_STEPS: i32 = 1_000_000;
+
 impl Store {
+    /// Has `pulse` called again and again while a statement moves on; one that waits for a disk that hangs does not.
+    pub fn set_pulse(&mut self, pulse: Pulse) -> Result<(), ReportError> {
+        let beat = move || {
+            pulse();
+            false
+        };
+        let set = self.connection.progress_handler(PULSE_STEPS, Some(beat));
+        set.map_err(|error| self.failed(error))
+    }
+
     /// Whether the store has a table: one of an older format that is opened for reading may lack it.
     pub fn has_table(&self, name: &str) -> bool {
         let found = self.connection.query_row(

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use crate::model::period::{Period, PeriodKind};
 use crate::model::time::{Hour, MICROS_PER_SEC, Timestamp};
-use crate::report::distinct::{Dimension, has_unnamed, told};
+use crate::report::distinct::{self, Dimension, Distinct, has_unnamed};
 use crate::report::dominance::Dominance;
 use crate::report::provenance::{Database, Provenance};
 use crate::report::rebuild::repair;
@@ -73,7 +73,8 @@ pub fn build(
     let observed = watch.values().sum::<i64>() / MICROS_PER_SEC;
     let seconds = (span.to.0 - span.from.0) * 3_600;
     let declared = provenance.home_declared;
-    let rows = tables.rows(asked, declared)?;
+    let distinct = distinct::all(store, span, site)?;
+    let rows = tables.rows(&distinct, declared);
     let headline = headline(span, &tables, &rows.countries, (seconds, observed), provenance);
     let mut report = Report {
         schema_version: SCHEMA_VERSION,
@@ -82,7 +83,7 @@ pub fn build(
         open: false,
         site: site.map(str::to_owned),
         definition: DEFINITION,
-        totals: totals(asked, &tables, &counters)?,
+        totals: totals(asked, &tables, &distinct, &counters)?,
         headline,
         by_site: tables.by_site.parts(&rows.sites),
         sites: rows.sites,
@@ -151,11 +152,12 @@ fn period(span: &Span, (seconds, observed): (i64, i64)) -> PeriodPart {
 }
 
 fn totals(
-    (store, span, site): (&Store, &Span, Option<&str>),
+    (store, span, _): (&Store, &Span, Option<&str>),
     tables: &Tables,
+    distinct: &Distinct,
     counters: &BTreeMap<String, u64>,
 ) -> Result<Totals, ReportError> {
-    let distinct = told(store, span, site, Dimension::Total)?;
+    let distinct = distinct.by(Dimension::Total);
     let unnamed = has_unnamed(store, span)?;
     let spilled = counters.get("sources_spilled").is_some_and(|count| *count > 0);
     let those = |units: &[(bool, &'static str)]| -> Vec<&'static str> {
@@ -323,7 +325,7 @@ fn series(
     let mut steps = Vec::new();
     while step.first_hour() < span.to {
         let micros: i64 = watch.range(step.first_hour()..step.end_hour()).map(|(_, micros)| *micros).sum();
-        let distinct = told(store, &Span::of(step), site, Dimension::Total)?;
+        let distinct = distinct::total(store, &Span::of(step), site)?;
         let seconds_observed = micros / MICROS_PER_SEC;
         steps.push(Step {
             period: step.to_string(),

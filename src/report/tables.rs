@@ -8,15 +8,14 @@ use crate::model::period::Period;
 use crate::model::place::Sector;
 use crate::model::time::Hour;
 use crate::report::by_site::BySite;
-use crate::report::distinct::{Dimension, Told, told};
+use crate::report::countries;
+use crate::report::distinct::{Dimension, Distinct, Told};
 use crate::report::query::{Second, StoreRow};
 use crate::report::rhythm::Rhythm;
 use crate::report::shape::{Counts, OriginRow, Row, add_to, grade_title, sector_title};
 use crate::report::span::Span;
-use crate::report::store::Store;
 use crate::report::summary::share;
 use crate::report::units::Units;
-use crate::report::{ReportError, countries};
 
 /// Sums of a span.
 #[derive(Default)]
@@ -99,27 +98,22 @@ impl Tables {
     }
 
     /// The rows, with what is distinct in each.
-    pub fn rows(
-        &mut self,
-        (store, span, site): (&Store, &Span, Option<&str>),
-        declared: bool,
-    ) -> Result<Rows, ReportError> {
-        let distinct = |dimension| told(store, span, site, dimension);
-        let (grades, sectors) = (distinct(Dimension::Grade)?, distinct(Dimension::Sector)?);
+    pub fn rows(&mut self, distinct: &Distinct, declared: bool) -> Rows {
+        let (grades, sectors) = (distinct.by(Dimension::Grade), distinct.by(Dimension::Sector));
         let class_title = |id: &str| Class::from_id(id).map_or(id, |class| class.row().title).to_owned();
-        Ok(Rows {
-            sites: named(std::mem::take(&mut self.sites), &distinct(Dimension::Site)?, str::to_owned),
-            classes: named(std::mem::take(&mut self.classes), &distinct(Dimension::Class)?, class_title),
+        Rows {
+            sites: named(std::mem::take(&mut self.sites), distinct.by(Dimension::Site), str::to_owned),
+            classes: named(std::mem::take(&mut self.classes), distinct.by(Dimension::Class), class_title),
             grades: Grade::ALL
-                .map(|grade| fixed(&self.grades, &grades, (grade.name(), grade_title(grade))))
+                .map(|grade| fixed(&self.grades, grades, (grade.name(), grade_title(grade))))
                 .to_vec(),
             sectors: Sector::ALL
-                .map(|sector| fixed(&self.sectors, &sectors, (sector.name(), sector_title(sector))))
+                .map(|sector| fixed(&self.sectors, sectors, (sector.name(), sector_title(sector))))
                 .to_vec(),
             // Sources are not kept by label.
             labels: named(std::mem::take(&mut self.labels), &Told::default(), str::to_owned),
-            countries: self.countries(&distinct(Dimension::Place)?, declared),
-        })
+            countries: self.countries(distinct.by(Dimension::Place), declared),
+        }
     }
 
     fn countries(&self, distinct: &Told, declared: bool) -> Vec<OriginRow> {

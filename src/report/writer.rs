@@ -11,6 +11,7 @@ mod quiet;
 
 use std::collections::BTreeSet;
 use std::path::PathBuf;
+use std::sync::Arc;
 
 use crate::config::privacy::{Addresses, Privacy};
 use crate::config::report::Report as Settings;
@@ -29,8 +30,8 @@ use crate::report::rebuild::Watcher;
 use crate::report::rebuild::repair::Repair;
 use crate::report::shape::Report;
 use crate::report::span::Span;
-use crate::report::store::Store;
 use crate::report::store::opening::Opened;
+use crate::report::store::{Pulse, Store};
 use crate::report::summary;
 use crate::report::writer::quiet::Held;
 use crate::report::{ReportError, files, reading, rebuild, tally_files};
@@ -74,6 +75,10 @@ pub struct Writer {
     events: EventFiles,
     clock: Clock,
     refreshed: Option<Timestamp>,
+    /// Microseconds to be left between one refresh and the next.
+    rest: i64,
+    /// Called while the store works.
+    pulse: Option<Pulse>,
     /// Spans that a replay observed: remembered when it has come to its end.
     spans: Vec<(Timestamp, Timestamp)>,
     /// Why no event lines are written, while none are.
@@ -128,7 +133,15 @@ impl Writer {
         self.closed_now = before.closed_now;
         self.open.retain(|period| !self.closed_now.contains(period));
         self.repair = self.repair.take().or(before.repair);
+        self.rest = before.rest;
+        before.pulse.map_or(Ok(()), |pulse| self.set_pulse(pulse))?;
         Ok(told)
+    }
+
+    /// Has `pulse` called while the store works, as what is read for a report of a year may take long.
+    pub fn set_pulse(&mut self, pulse: Pulse) -> Result<(), ReportError> {
+        self.pulse = Some(Arc::clone(&pulse));
+        self.store.set_pulse(pulse)
     }
 
     fn of(
@@ -166,6 +179,8 @@ impl Writer {
             closed_now: BTreeSet::new(),
             clock: Clock::default(),
             refreshed: None,
+            rest: 0,
+            pulse: None,
             spans: Vec::new(),
             stopped: None,
             held: Held::default(),

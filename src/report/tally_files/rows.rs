@@ -339,8 +339,9 @@ fn networks(store: &Store, span: &Span) -> Result<Vec<Network>, ReportError> {
 
 fn sources(store: &Store, span: &Span) -> Result<Vec<Distinct>, ReportError> {
     let mut rows = Vec::new();
+    let distinct = distinct::all(store, span, None)?;
     for dimension in Dimension::ALL {
-        let exact = distinct::told(store, span, None, dimension)?;
+        let exact = distinct.by(dimension);
         let sketched = distinct::sketched(store.connection(), (span.from.0, span.to.0), dimension)
             .map_err(store.wrap())?;
         rows.extend(sketched.into_iter().map(|found| Distinct {

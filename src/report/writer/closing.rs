@@ -2,6 +2,7 @@
 
 use std::fs;
 use std::path::Path;
+use std::time::Duration;
 
 use crate::model::period::{Period, PeriodKind};
 use crate::model::time::MICROS_PER_SEC;
@@ -23,6 +24,9 @@ const QUIET_REFRESHES: i64 = 10;
 const RETRY_MICROS: i64 = 10 * MICROS_PER_SEC;
 /// The link to the sources of the last closed day.
 const LATEST_SOURCES: &str = "latest-sources.csv";
+
+/// Open reports take a twentieth of the time at most, however large the store.
+const REST_TIMES: i64 = 20;
 
 /// What came of settling.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -65,11 +69,18 @@ impl Writer {
         Ok(())
     }
 
+    /// Notes how long the last `settle` took: reports that take long are written more seldom.
+    pub fn note_settling(&mut self, took: Duration) {
+        if self.refreshed == Some(self.clock.now()) {
+            self.rest = i64::try_from(took.as_micros()).unwrap_or(i64::MAX).saturating_mul(REST_TIMES);
+        }
+    }
+
     /// Whether the reports of open periods are to be written anew.
     fn is_stale(&self) -> bool {
         let every = i64::from(self.setup.settings.refresh_secs) * MICROS_PER_SEC;
         let every = if self.changed { every } else { every * QUIET_REFRESHES };
-        self.refreshed.is_none_or(|last| self.clock.now().micros_since(last) >= every)
+        self.refreshed.is_none_or(|last| self.clock.now().micros_since(last) >= every.max(self.rest))
     }
 
     /// The end: a replay closes everything, live capture leaves open periods open.
