@@ -10,8 +10,9 @@ use gatewatch::capture::Sink;
 use gatewatch::config::Settings;
 use gatewatch::detect::Detector;
 use gatewatch::handoff::{Outbox, WhenFull, channel};
+use gatewatch::inspect::Inspector;
 use gatewatch::inspect::detector_cell::DetectorCell;
-use gatewatch::inspect::{Inspector, limits};
+use gatewatch::inspect::limits::limits;
 use gatewatch::model::frame::{Frame, Link};
 use gatewatch::model::time::Timestamp;
 

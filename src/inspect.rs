@@ -7,6 +7,9 @@ mod consumer;
 pub mod contacts;
 pub mod datagrams;
 pub mod detector_cell;
+mod handing;
+mod http_fields;
+pub mod limits;
 mod meter;
 mod slow;
 mod unmet;
@@ -22,29 +25,26 @@ use crate::decode::tunnel::DEPTH_MAX;
 use crate::decode::{self, Payload, link, transport};
 use crate::detect::{Detector, Scratch};
 use crate::handoff::{Outbox, Record};
-use crate::inspect::attempts::{Awaited, Held};
+use crate::inspect::attempts::Awaited;
 use crate::inspect::contacts::Contacts;
 use crate::inspect::detector_cell::DetectorCell;
-use crate::model::attempt::{AttemptId, Transport};
-use crate::model::contact::Contact;
+use crate::inspect::limits::Limits;
+use crate::model::attempt::Transport;
 use crate::model::frame::Frame;
 use crate::model::marks::Marks;
-use crate::model::memory::Share;
 use crate::model::progress::{Counter, Counters, Progress, Reading};
 use crate::model::surge::SurgeKind;
 use crate::model::time::{Hour, MICROS_PER_SEC, Timestamp};
 use crate::protocol::Conversation;
-use crate::stream::datagrams::{Datagrams, SLOT_BYTES};
+use crate::stream::FlowRef;
+use crate::stream::datagrams::Datagrams;
 use crate::stream::fragments::Fragments;
-use crate::stream::table::{self, FLOW_BYTES, Table};
-use crate::stream::{FlowRef, View};
+use crate::stream::table::Table;
 
 /// An attempt is handed on so long after its request, reply or not.
 pub const REPLY_TIMEOUT_MICROS: i64 = 30 * MICROS_PER_SEC;
 /// Attempts of all conversations whose reply is awaited; at up to 2 KiB each 16 MiB.
 const AWAITED_MAX: usize = 8_192;
-/// Servers told apart between two reports of progress.
-const SERVERS_MAX: usize = 1_024;
 /// Frames after which progress is told even within one hour.
 const PROGRESS_FRAMES: u64 = 65_536;
 /// Conversations forgotten for one tick at most.
@@ -101,35 +101,6 @@ pub struct Path {
     served: HashMap<SocketAddr, [u64; Reading::ALL.len()], ahash::RandomState>,
     /// When each conversation with an awaited reply is due, earliest first.
     due: VecDeque<(Timestamp, FlowRef)>,
-}
-
-/// Limits of a worker's tables.
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub struct Limits {
-    /// Bytes of counters of floods.
-    pub floods_max_bytes: usize,
-    /// Bytes of fragments.
-    pub fragments_max_bytes: usize,
-    /// Bytes of what waits for an answer, or is watched for being slow.
-    pub waiting_max_bytes: usize,
-    /// UDP conversations at once.
-    pub datagrams_max: usize,
-    /// Of TCP conversations.
-    pub streams: table::Limits,
-}
-
-/// What a worker may use, where so much of the memory limit is its own.
-pub fn limits(memory_bytes: usize) -> Limits {
-    Limits {
-        floods_max_bytes: Share::Floods.of(memory_bytes),
-        fragments_max_bytes: Share::Fragments.of(memory_bytes),
-        waiting_max_bytes: Share::Waiting.of(memory_bytes),
-        datagrams_max: Share::Datagrams.of(memory_bytes) / SLOT_BYTES,
-        streams: table::Limits {
-            flows_max: Share::Flows.of(memory_bytes) / FLOW_BYTES,
-            held_max_bytes: Share::Held.of(memory_bytes),
-        },
-    }
 }
 
 impl Inspector {
@@ -380,54 +351,6 @@ impl Path {
     /// What the clock shows at a time as conversations count it.
     const fn by_clock(&self, time: Timestamp) -> Timestamp {
         time.plus_micros(self.skew_micros.saturating_neg())
-    }
-
-    /// Hands on the awaited attempts of a conversation that `is_ready` picks.
-    fn release(&mut self, view: &View, state: &mut FlowState, is_ready: impl Fn(&Awaited) -> bool) {
-        for awaited in state.awaited.extract_if(.., |awaited| is_ready(awaited)) {
-            self.emit(awaited.held, view);
-        }
-    }
-
-    /// Hands on a record with what its conversation proves by now.
-    fn emit(&mut self, held: Held, view: &View) {
-        match held {
-            Held::Attempt(mut attempt) => {
-                attempt.grade = view.grade;
-                attempt.one_sided = view.one_sided;
-                if view.one_sided {
-                    self.counters.count(Counter::AttemptsOneSided);
-                }
-                self.send(Record::Attempt(attempt), Counter::ChannelDrops);
-            }
-            // Without a reply nothing became of it.
-            Held::Credential(_) => {}
-            Held::Contact(contact, times) => {
-                for number in 0..u64::from(times) {
-                    // Several credentials of one message differ by their number in it.
-                    let id = AttemptId(contact.id.0.wrapping_add(number));
-                    let contact = Contact { id, grade: view.grade, ..contact.clone() };
-                    self.send(Record::Contact(contact), Counter::ContactDrops);
-                }
-            }
-        }
-    }
-
-    /// Notes that a conversation with a server has ended.
-    fn serve(&mut self, server: SocketAddr, reading: Reading) {
-        if self.served.len() >= SERVERS_MAX && !self.served.contains_key(&server) {
-            return self.counters.count(Counter::ServersUnlisted);
-        }
-        if let Some(count) = self.served.entry(server).or_default().get_mut(reading as usize) {
-            *count += 1;
-        }
-    }
-
-    /// Sends a record; one that a full channel refuses is counted as lost.
-    fn send(&mut self, record: Record, lost: Counter) {
-        if self.outbox.send(record).is_err() {
-            self.counters.count(lost);
-        }
     }
 }
 

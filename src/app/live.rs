@@ -7,6 +7,7 @@ use std::path::PathBuf;
 use std::sync::atomic::Ordering;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
+use std::time::Duration;
 
 use crossbeam_channel::Receiver;
 use ipnet::IpNet;
@@ -30,8 +31,9 @@ use crate::config::capture::Capture;
 use crate::confine::Bounds;
 use crate::exit::Fatal;
 use crate::handoff::{CHANNEL_RECORDS, Outbox, Parcel, WhenFull, channel};
+use crate::inspect::Inspector;
 use crate::inspect::detector_cell::DetectorCell;
-use crate::inspect::{Inspector, limits};
+use crate::inspect::limits::limits;
 use crate::model::time::Timestamp;
 use crate::report::ReportError;
 use crate::report::provenance::Provenance;
@@ -61,6 +63,8 @@ pub struct Pipeline {
     shared: Arc<Shared>,
     detectors: Arc<DetectorCell>,
     started: Timestamp,
+    /// A thread without a sign of life for so long is stalled.
+    stalled_after: Duration,
     /// What is counted by; changed by a reload.
     used: Mutex<Used>,
     /// Held while something else is taken into use, so that one change follows the other.
@@ -135,6 +139,7 @@ impl Pipeline {
             shared,
             detectors,
             started: clock(),
+            stalled_after: status::stalled_after(),
             used: Mutex::new(used),
             changing: Mutex::new(()),
             troubles: Mutex::default(),

@@ -21,8 +21,9 @@ use crate::config::Settings;
 use crate::config::state::State;
 use crate::exit::Fatal;
 use crate::handoff::{Outbox, REPLAY_RECORDS, WhenFull, channel};
+use crate::inspect::Inspector;
 use crate::inspect::detector_cell::DetectorCell;
-use crate::inspect::{Inspector, limits};
+use crate::inspect::limits::limits;
 use crate::report::store::Store;
 use crate::report::writer::{Mode, Setup, Writer};
 

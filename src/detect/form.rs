@@ -1,6 +1,9 @@
 //! What is judged from the form of a request: its method, its host, a few header fields.
 
+mod names;
+
 use crate::detect::fields::Fields;
+use crate::detect::form::names::{CHARSETS, METHODS, MULTIPARTS, SESSION_NAMES};
 use crate::model::class::Class;
 use crate::protocol::request::{Defects, Request};
 
@@ -11,151 +14,6 @@ const RANGES_OF_FILE_MAX: usize = 60;
 const KIND_MAX_BYTES: usize = 256;
 /// Letters encoded twice, digits of the code included, that a request may hold.
 const LETTERS_TWICE_MAX: usize = 4;
-
-/// Methods that servers know: the IANA registry (RFC 9110 §16.1.1), `UPnP`, Exchange and management protocols.
-const METHODS: &[&str] = &[
-    "ACL",
-    "BASELINE-CONTROL",
-    "BCOPY",
-    "BDELETE",
-    "BIND",
-    "BMOVE",
-    "BPROPFIND",
-    "BPROPPATCH",
-    "CCM_POST",
-    "CHECKIN",
-    "CHECKOUT",
-    "CONNECT",
-    "COPY",
-    "DEBUG",
-    "DELETE",
-    "GET",
-    "HEAD",
-    "LABEL",
-    "LINK",
-    "LOCK",
-    "M-SEARCH",
-    "MERGE",
-    "MKACTIVITY",
-    "MKCALENDAR",
-    "MKCOL",
-    "MKREDIRECTREF",
-    "MKWORKSPACE",
-    "MOVE",
-    "NOTIFY",
-    "OPTIONS",
-    "ORDERPATCH",
-    "PATCH",
-    "POLL",
-    "POST",
-    "PRI",
-    "PROPFIND",
-    "PROPPATCH",
-    "PURGE",
-    "PUT",
-    "QUERY",
-    "REBIND",
-    "REPORT",
-    "RPC_CONNECT",
-    "RPC_IN_DATA",
-    "RPC_OUT_DATA",
-    "SEARCH",
-    "SOURCE",
-    "SUBSCRIBE",
-    "TRACE",
-    "TRACK",
-    "UNBIND",
-    "UNCHECKOUT",
-    "UNLINK",
-    "UNLOCK",
-    "UNSUBSCRIBE",
-    "UPDATE",
-    "UPDATEREDIRECTREF",
-    "VERSION-CONTROL",
-    "VIEW",
-    "X-MS-ENUMATTS",
-];
-
-/// Beginnings of charsets that browsers and clients send.
-const CHARSETS: &[&str] = &[
-    "ascii",
-    "ansi",
-    "big5",
-    "cp12",
-    "cp9",
-    "euc-",
-    "gb",
-    "hz-gb",
-    "iso-2022-",
-    "iso-8859-",
-    "iso8859",
-    "iso_8859",
-    "koi8",
-    "ks_c",
-    "latin",
-    "macintosh",
-    "none",
-    "shift_jis",
-    "shift-jis",
-    "sjis",
-    "tis-620",
-    "unicode",
-    "us-ascii",
-    "utf-16",
-    "utf-32",
-    "utf-8",
-    "utf16",
-    "utf8",
-    "win",
-    "x-",
-    "_charset_",
-    "binary",
-];
-
-/// Names of the parameters and cookies that hold a session, as frameworks call them.
-const SESSION_NAMES: &[&str] = &[
-    "_flask_session",
-    "asp.net_sessionid",
-    "ci_session",
-    "connect.sid",
-    "express.sess",
-    "jservsession",
-    "jsessionid",
-    "jwsession",
-    "koa.sess",
-    "koa:sess",
-    "laravel_session",
-    "meteor_login_token",
-    "next-auth.session-token",
-    "phpsessid",
-    "phpsession",
-    "rack.session",
-    "remember_token",
-    "sails.sid",
-    "session-id",
-    "session_id",
-    "sessionid",
-    "shiny-token",
-    "weblogicsession",
-    "websphere",
-    "wordpress_logged_in",
-    "zend_session_id",
-];
-
-/// Subtypes of `multipart` that are registered and seen in HTTP.
-const MULTIPARTS: &[&str] = &[
-    "alternative",
-    "byteranges",
-    "digest",
-    "encrypted",
-    "form-data",
-    "mixed",
-    "parallel",
-    "related",
-    "report",
-    "signed",
-    "x-mixed-replace",
-];
 
 /// A rule of form: id, class, weight, title, and what decides.
 pub type FormRule = (&'static str, Class, f32, &'static str, Form);

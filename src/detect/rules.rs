@@ -4,15 +4,17 @@
 //! candidates, and each of these is verified by one bounded regular expression. There is no union of regular expressions:
 //! over bytes that an attacker chooses it costs milliseconds a request.
 
+mod expression;
+
 use std::path::Path;
 use std::sync::Arc;
 
 use aho_corasick::AhoCorasick;
 use regex_automata::meta::Regex;
-use regex_automata::util::syntax;
 use serde::Deserialize;
 
 use crate::detect::DetectError;
+use crate::detect::rules::expression::WORD_MARK;
 use crate::detect::value::ValueKind;
 use crate::model::class::Class;
 
@@ -28,21 +30,10 @@ const BUILT_IN: &[(&str, &str)] = &[
     ("services.toml", include_str!("../../config/rules/services.toml")),
 ];
 
-/// Memory of one compiled expression at most.
-const REGEX_MAX_BYTES: usize = 4 << 20;
-/// Memory that one expression may use while it runs.
-const REGEX_CACHE_BYTES: usize = 256 << 10;
 /// Rules in all files together.
 const RULES_MAX: usize = 20_000;
 /// Shortest literal. One byte is for the few marks that are rare by themselves, such as `~`.
 const LITERAL_MIN_BYTES: usize = 1;
-
-/// Marks in an expression that stand for something: white space, and the rule's words.
-const WS_MARK: &str = "<ws>";
-const WORD_MARK: &str = "<word>";
-
-/// What `<ws>` in an expression stands for: what a database takes for white space, comments included.
-const WHITE_SPACE: &str = r"(?:[\s\x00\x0b\xa0+]|/\*[^*]{0,64}\*/)";
 
 /// Where a rule looks.
 #[derive(Clone, Copy, Debug, Deserialize, Eq, PartialEq)]
@@ -309,38 +300,6 @@ fn add_file(
     Ok(())
 }
 
-/// A word as an expression that matches it and nothing else.
-fn escaped(word: &str) -> String {
-    let mut text = String::with_capacity(word.len() + 4);
-    for letter in word.chars() {
-        if letter.is_ascii_punctuation() && letter != '_' {
-            text.push('\\');
-        }
-        text.push(letter);
-    }
-    text
-}
-
-/// Compiles an expression over bytes, any case, within its memory limits.
-fn expression(pattern: &str) -> Result<Regex, String> {
-    Regex::builder()
-        .configure(
-            Regex::config()
-                .nfa_size_limit(Some(REGEX_MAX_BYTES))
-                .hybrid_cache_capacity(REGEX_CACHE_BYTES)
-                .utf8_empty(false),
-        )
-        .syntax(
-            syntax::Config::new()
-                .unicode(false)
-                .utf8(false)
-                .case_insensitive(true)
-                .dot_matches_new_line(true),
-        )
-        .build(pattern)
-        .map_err(|error| error.syntax_error().map_or_else(|| error.to_string(), ToString::to_string))
-}
-
 fn compile(
     file: &str,
     raw: RawRule,
@@ -371,10 +330,8 @@ fn compile(
         }
         literals.push((literal.to_ascii_lowercase(), known.len() as u32));
     }
-    let words: Vec<String> = raw.words.iter().map(|word| escaped(word)).collect();
-    let pattern =
-        raw.regex.replace(WORD_MARK, &format!("(?:{})", words.join("|"))).replace(WS_MARK, WHITE_SPACE);
-    let regex = expression(&pattern).map_err(|told| complain(format!("regex: {told}")))?;
+    let regex =
+        expression::of_rule(&raw.regex, &raw.words).map_err(|told| complain(format!("regex: {told}")))?;
     let source = format!(
         "{}\n{}\n{}\n{:?}\n{:?}\n{:?}\n{}\n{:?}\n{:?}\n{:?}\n{:?}\n",
         raw.id,

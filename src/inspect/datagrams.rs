@@ -355,8 +355,9 @@ mod tests {
     use crate::config::Settings;
     use crate::detect::Detector;
     use crate::handoff::{Outbox, Parcel, WhenFull, channel};
+    use crate::inspect::Inspector;
     use crate::inspect::detector_cell::DetectorCell;
-    use crate::inspect::{Inspector, limits};
+    use crate::inspect::limits::limits;
     use crate::model::class::Class;
     use crate::model::frame::{Frame, Link};
     use crate::model::progress::Counters;

@@ -1,9 +1,11 @@
 use super::*;
 use crate::config::Settings;
 use crate::handoff::{WhenFull, channel};
-use crate::model::contact::{Act, NameHash};
+use crate::inspect::limits::limits;
+use crate::model::contact::{Act, Contact, NameHash};
 use crate::model::grade::Grade;
 use crate::model::surge::SurgeKind;
+use crate::stream::table::FLOW_BYTES;
 use crate::testing::{Script, raw};
 
 /// Everything that a capture gives, in order of sending. A packet every ten milliseconds.

@@ -14,12 +14,19 @@ use crate::capture::watch::State as LinkState;
 use crate::config::capture::Capture;
 use crate::model::memory::Share;
 
-/// A thread without a sign of life for so long is stalled: half of what the unit's watchdog gives it.
+/// A thread without a sign of life for so long is stalled, where no watchdog waits for it.
 const STALLED_AFTER: Duration = Duration::from_secs(15);
+/// Threads give one a second; a busy machine holds them up for longer than that.
+const STALLED_MIN: Duration = Duration::from_secs(3);
 /// Bytes before a packet in a frame: Ethernet with one VLAN tag.
 const LINK_HEADER_BYTES: u32 = 18;
 /// No IP packet is longer, whatever the MTU of a loopback.
 const FRAME_MAX_BYTES: u32 = 65_535;
+
+/// When a thread is said to be stalled: half of what the watchdog of the service gives it, so that it is said before it bites.
+pub(super) fn stalled_after() -> Duration {
+    sd_notify::watchdog_enabled().map_or(STALLED_AFTER, |given| (given / 2).max(STALLED_MIN))
+}
 
 /// A captured interface: its name, its state as told by its thread, and what was last logged of it.
 pub(super) struct Watched {
@@ -171,7 +178,7 @@ impl Pipeline {
     }
 
     fn stalled(&self) -> impl Iterator<Item = (String, Duration)> {
-        self.ages().into_iter().filter(|(_, age)| *age >= STALLED_AFTER)
+        self.ages().into_iter().filter(|(_, age)| *age >= self.stalled_after)
     }
 
     fn fill_vitals(&self, told: &mut Status) {

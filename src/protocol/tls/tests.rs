@@ -1,4 +1,5 @@
 use super::*;
+use crate::protocol::found::Answered;
 use crate::protocol::played::{
     Act, Heard, answer, ask, play, play_all_ways, recognises_only, survive_damage,
 };
