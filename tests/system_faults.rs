@@ -209,7 +209,7 @@ fn a_disk_that_hangs_stops_the_watchdog_and_not_the_capture() {
     let Some(mut bed) = bed() else { return };
     let home = home();
     let Some(mut disk) = Disk::in_file(&home.path("state"), &home.path("image")) else { return };
-    let mut daemon = Daemon::start(&bed, &home, "wan0");
+    let mut daemon = Daemon::start_watched(&bed, &home, "wan0", Duration::from_secs(6));
     bed.ask(UNITED_STATES, &attacks(0, 3));
     assert!(daemon.notifications_within("WATCHDOG=1", Duration::from_millis(2_500)) > 0, "all stages move");
     disk.freeze();
@@ -220,12 +220,17 @@ fn a_disk_that_hangs_stops_the_watchdog_and_not_the_capture() {
         0,
         "a stage hangs: it is not fed"
     );
-    assert!(home.status().stdout.contains("attempts 8"), "{}", home.status().stdout);
+    let status = home.status();
+    assert_eq!(status.code, Some(69), "{status:?}");
+    for told in ["stalled", "thread report gives no sign of life for ", "attempts 8"] {
+        assert!(status.stdout.contains(told), "{told}: {}", status.stdout);
+    }
     disk.thaw();
     assert!(
         daemon.notifications_within("WATCHDOG=1", Duration::from_secs(3)) > 0,
         "a short stall is survived"
     );
+    assert!(home.status().good().stdout.starts_with("capturing"), "{}", home.status().stdout);
     bed.ask(UNITED_STATES, &attacks(8, 4));
     daemon.stop().good();
     assert_eq!(

@@ -19,7 +19,7 @@ use crate::config::Settings;
 
 /// How often the files are looked at. A changed one is read when it looked the same twice, so that one that is being
 /// written is not taken for a damaged one.
-const LOOK_EVERY: Duration = Duration::from_secs(5);
+const LOOK_EVERY: Duration = Duration::from_secs(2);
 
 /// What tells that a file is another one than before.
 type Stamp = (PathBuf, Option<[i64; 5]>);

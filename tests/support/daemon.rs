@@ -103,27 +103,33 @@ pub struct Daemon {
 impl Daemon {
     /// Starts one on an interface of the bed's gateway and waits until it says that it is ready.
     pub fn start(bed: &Bed, home: &Home, interface: &str) -> Self {
-        Self::begin(bed, home, &["-i", interface])
+        Self::begin(bed, home, &["-i", interface], &[])
+    }
+
+    /// The same under a watchdog that waits so long.
+    pub fn start_watched(bed: &Bed, home: &Home, interface: &str, patience: Duration) -> Self {
+        let patience = patience.as_micros().to_string();
+        Self::begin(bed, home, &["-i", interface], &[("WATCHDOG_USEC", &patience)])
     }
 
     /// The same with further options.
     pub fn start_with(bed: &Bed, home: &Home, interface: &str, options: &[&str]) -> Self {
-        Self::begin(bed, home, &[&["-i", interface], options].concat())
+        Self::begin(bed, home, &[&["-i", interface], options].concat(), &[])
     }
 
     /// The same on the interfaces that its settings name.
     pub fn start_as_set(bed: &Bed, home: &Home) -> Self {
-        Self::begin(bed, home, &[])
+        Self::begin(bed, home, &[], &[])
     }
 
-    fn begin(bed: &Bed, home: &Home, options: &[&str]) -> Self {
+    fn begin(bed: &Bed, home: &Home, options: &[&str], environment: &[(&str, &str)]) -> Self {
         let socket = home.path("notify.sock");
         _ = std::fs::remove_file(&socket);
         let notifications = UnixDatagram::bind(&socket).expect("a socket");
         let notifications = datagrams(notifications);
         let mut command = bed.command("gateway", env!("CARGO_BIN_EXE_gatewatch"));
         command.arg("run").args(options).arg("-c").arg(home.settings()).env("NOTIFY_SOCKET", &socket);
-        command.envs(unit_environment());
+        command.envs(unit_environment()).envs(environment.iter().copied());
         let mut child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().expect("the daemon");
         let log = lines(child.stderr.take().expect("piped"));
         let output = lines(child.stdout.take().expect("piped"));
