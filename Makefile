@@ -180,16 +180,27 @@ run: $(GATEWATCH) ## capture on IFACE or the default-route interface until Ctrl-
 	[ -z "$$report" ] || { echo; cat "$$report"; echo; echo "gatewatch: this report is $$report; all files are in $(RUN)/reports/"; }
 	exit $$code
 
+# Tests of the live daemon, in network namespaces: they need root.
+TEST_SYSTEM := $(CARGO) test --locked --no-fail-fast --test 'system_*'
+# All others.
+TEST_OTHERS := $(CARGO) test --locked --no-fail-fast --lib --bins --examples \
+    $(patsubst tests/%.rs,--test %,$(filter-out tests/system_%,$(wildcard tests/*.rs)))
+
 test: test-packages ## everything: format, lints, documentation, licences, all tests
 	@$(CARGO) fmt --check
-	nice $(CARGO) clippy --locked --all-targets -- -D warnings
-	RUSTDOCFLAGS='-D warnings' nice $(CARGO) doc --locked --no-deps --document-private-items
-	nice $(CARGO) test --locked --no-fail-fast
-	# Tests in network namespaces need root; the run above has skipped them if it was not root.
-	if [ -n "$(SUDO)" ]; then
-	    host=$$(rustc -vV | sed -n 's/^host: //p' | tr 'a-z-' 'A-Z_')
-	    env "CARGO_TARGET_$${host}_RUNNER=sudo -E" $(CARGO) test --locked --test 'system_*'
-	fi
+	nice $(CARGO) test --locked --no-run
+	# Tests of the live daemon mostly wait. What computes is done meanwhile, and gives way to them.
+	mkdir -p target
+	(nice -n 19 $(TEST_OTHERS) && nice -n 19 $(CARGO) test --locked --doc \
+	    && nice -n 19 $(CARGO) clippy --locked --all-targets -- -D warnings \
+	    && RUSTDOCFLAGS='-D warnings' nice -n 19 $(CARGO) doc --locked --no-deps --document-private-items) > target/test-others.log 2>&1 &
+	others=$$!
+	host=$$(rustc -vV | sed -n 's/^host: //p' | tr 'a-z-' 'A-Z_')
+	failed=0
+	$(if $(SUDO),env "CARGO_TARGET_$${host}_RUNNER=sudo -E") $(TEST_SYSTEM) || failed=1
+	wait $$others || failed=1
+	cat target/test-others.log
+	exit $$failed
 
 demo: $(GATEWATCH) $(TRAFFIC) ## replay a generated month and print the founding sentence; needs no privilege
 	@rm -rf $(DEMO) && mkdir -p $(DEMO)
@@ -298,7 +309,7 @@ test-system: ## what takes too long for every change, each result written to doc
 	tests/support/record.sh docs/test-system.md <<< "$$SYSTEM_TESTS"
 
 test-deb: deb ## the package under a real systemd: install, start, capture, upgrade, remove, purge; needs root
-	@GATEWATCH_DEB=$$(ls target/debian/*.deb) $(CARGO) test --locked --test system_package -- --nocapture
+	@GATEWATCH_DEB=$$(ls target/debian/*.deb) GATEWATCH_DEB_PROFILE=$(PROFILE) $(CARGO) test --locked --test system_package -- --nocapture
 
 bench: packages ## decode, stream, detect, geo and whole-pipeline benches
 	@nice $(CARGO) bench --locked

@@ -25,6 +25,9 @@ const PACKAGE: &str = "/root/gatewatch.deb";
 const SETTINGS: &str = "/etc/gatewatch/conf.d/50-test.toml";
 const SITE: &str = "[capture]\ninterfaces = [\"wan0\"]\n[[site]]\nname = \"www.town.example\"\naddresses = [\"203.0.113.10\"]\n";
 
+/// Contract §6.
+const BINARY_MAX_BYTES: u64 = 12_000_000;
+
 /// What belongs to a package besides the program and its units.
 const SHIPPED: [&str; 8] = [
     "/usr/share/doc/gatewatch/changelog.Debian.gz",
@@ -73,6 +76,13 @@ fn the_package_starts_nothing_keeps_the_counts_on_upgrade_and_purges_them_on_pur
 
     let version = container.told(&["gatewatch", "--version"]);
     assert!(version.contains("commit ") && !version.contains("not recorded"), "{version}");
+    // Only a release is small.
+    if std::env::var("GATEWATCH_DEB_PROFILE").is_ok_and(|profile| profile == "release") {
+        let bytes: u64 =
+            container.told(&["stat", "-c", "%s", "/usr/bin/gatewatch"]).parse().expect("a number");
+        eprintln!("the binary has {bytes} bytes");
+        assert!(bytes <= BINARY_MAX_BYTES, "{bytes} bytes");
+    }
     let listed = container.told(&["dpkg", "--listfiles", "gatewatch"]);
     for shipped in SHIPPED {
         assert!(listed.lines().any(|line| line == shipped), "{shipped} in {listed}");
