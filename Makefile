@@ -246,7 +246,7 @@ install: ## binary, units, user, folders, settings, documents, man pages and com
 	mkdir "$$made/man"
 	$(BINARY) man "$$made/man"
 	for shell in bash zsh fish; do $(BINARY) completions $$shell > "$$made/$$shell"; done
-	put -m 755 $(BINARY) $(DESTDIR)$(PREFIX)/bin/gatewatch
+	put -m 755 $(if $(filter $(GATEWATCH),$(BINARY)),-s )$(BINARY) $(DESTDIR)$(PREFIX)/bin/gatewatch
 	put -m 644 systemd/gatewatch.service $(DESTDIR)$(PREFIX)/lib/systemd/system/gatewatch.service
 	put -m 644 systemd/gatewatch@.service $(DESTDIR)$(PREFIX)/lib/systemd/system/gatewatch@.service
 	put -m 644 -t $(DESTDIR)$(PREFIX)/share/doc/gatewatch README.md SECURITY.md docs/*.md config/geo/LICENSE.DB-IP
@@ -289,9 +289,9 @@ deb: $(CARGO_DEB) packages ## a Debian package in target/debian; installs cargo-
 	SOURCE_DATE_EPOCH=$(EPOCH) python3 tests/support/sbom.py > target/package/gatewatch.cdx.json
 	# What changed is told once, in CHANGELOG.md; Debian wants the package's own part of it in its own form.
 	version=$$(sed -n 's/^version = "\(.*\)"/\1/p' Cargo.toml | head -1)
-	printf 'gatewatch (%s-1) unstable; urgency=medium\n\n  * Commit %s; /usr/share/doc/gatewatch/changelog.gz tells what changed.\n\n -- %s  %s\n' \
+	printf 'gatewatch (%s-1) unstable; urgency=medium\n\n  * Commit %s.\n    What changed: /usr/share/doc/gatewatch/changelog.gz.\n\n -- %s  %s\n' \
 	    "$$version" "$(COMMIT)" "$$(sed -n 's/^maintainer = "\(.*\)"/\1/p' Cargo.toml)" "$$(date -uRd @$(EPOCH))" > target/package/changelog
-	SOURCE_DATE_EPOCH=$(EPOCH) $(CARGO_DEB) --no-build --no-separate-debug-symbols --profile $(PROFILE)
+	SOURCE_DATE_EPOCH=$(EPOCH) $(CARGO_DEB) --no-build --strip --no-dbgsym --profile $(PROFILE)
 
 # Each is a line of docs/test-system.md: its name, then the command. GATEWATCH_LONG has tests do what takes longer than CI may.
 define SYSTEM_TESTS
@@ -308,8 +308,10 @@ test-system: ## what takes too long for every change, each result written to doc
 	@$(MAKE) test-packages SERVICES=1
 	tests/support/record.sh docs/test-system.md <<< "$$SYSTEM_TESTS"
 
-test-deb: deb ## the package under a real systemd: install, start, capture, upgrade, remove, purge; needs root
-	@GATEWATCH_DEB=$$(ls target/debian/*.deb) GATEWATCH_DEB_PROFILE=$(PROFILE) $(CARGO) test --locked --test system_package -- --nocapture
+test-deb: deb ## the package by lintian and under a real systemd: install, start, capture, upgrade, remove, purge; needs root
+	@if command -v lintian >/dev/null; then lintian --allow-root --fail-on error,warning target/debian/*.deb
+	else echo 'skipped: lintian is not installed'; fi
+	GATEWATCH_DEB=$$(ls target/debian/*.deb) GATEWATCH_DEB_PROFILE=$(PROFILE) $(CARGO) test --locked --test system_package -- --nocapture
 
 bench: packages ## decode, stream, detect, geo and whole-pipeline benches
 	@nice $(CARGO) bench --locked

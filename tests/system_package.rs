@@ -83,6 +83,8 @@ fn the_package_starts_nothing_keeps_the_counts_on_upgrade_and_purges_them_on_pur
         eprintln!("the binary has {bytes} bytes");
         assert!(bytes <= BINARY_MAX_BYTES, "{bytes} bytes");
     }
+    let copyright = container.told(&["cat", "/usr/share/doc/gatewatch/copyright"]);
+    assert!(copyright.contains("IP Geolocation by DB-IP"), "{copyright}");
     let listed = container.told(&["dpkg", "--listfiles", "gatewatch"]);
     for shipped in SHIPPED {
         assert!(listed.lines().any(|line| line == shipped), "{shipped} in {listed}");
