@@ -52,7 +52,7 @@ knock=(nmap nmap hydra hydra hping3 hping3 masscan masscan ab apache2-utils wrk 
     /usr/sbin/exim4 exim4-daemon-light redis-server redis-server /usr/sbin/mariadbd mariadb-server
     /usr/sbin/telnetd inetutils-telnetd /usr/sbin/inetutils-inetd inetutils-inetd /usr/sbin/nginx nginx-light
     /usr/sbin/named bind9 /usr/sbin/chronyd chrony psql postgresql-client pg_createcluster postgresql)
-[ -z "$(SERVICES)" ] || knock+=(/usr/sbin/smbd samba smbpasswd samba-common-bin smbclient smbclient /usr/sbin/kamailio kamailio sipsak sipsak
+[ -z "$(SERVICES)" ] || knock+=(lintian lintian /usr/sbin/smbd samba smbpasswd samba-common-bin smbclient smbclient /usr/sbin/kamailio kamailio sipsak sipsak
     memcached memcached /usr/sbin/xrdp xrdp sqlmap sqlmap
     /usr/lib/python3/dist-packages/websockets/__init__.py python3-websockets)
 before=$${#missing[@]}

@@ -29,6 +29,8 @@ const TICK_EVERY: Duration = Duration::from_millis(500);
 /// Rows after which a snapshot is handed on at once, so that memory stays bounded: three are under way at most, and with the
 /// event lines of some 1,000 attempts each takes about 3 MB.
 const SNAPSHOT_ROWS: usize = 4_096;
+/// How long the classifier waits for whoever ordered a reload to meet it.
+const MEET_MAX: Duration = Duration::from_millis(50);
 /// Pause before a write that failed is tried again.
 const RETRY_EVERY: Duration = Duration::from_secs(1);
 /// Tries of the last write when the daemon is told to stop: it must end within 10 s.
@@ -54,13 +56,21 @@ pub struct Reload {
     pub fallback: Fallback,
     /// What makes the numbers from now on.
     pub provenance: Provenance,
-    /// Told when the classifier counts by them.
+    /// Met when the classifier is about to count by them; where nobody waits there any more nothing is changed.
     pub taken: Sender<()>,
+}
+
+/// From one way of counting to the next.
+struct Turn {
+    /// What was counted in the old way.
+    counted: Box<Snapshot>,
+    settings: Arc<Settings>,
+    provenance: Provenance,
 }
 
 /// To the report thread.
 enum Message {
-    Reload(Arc<Settings>, Provenance),
+    Reload(Box<Turn>),
     Rotate,
     Snapshot(Box<Snapshot>),
 }
@@ -137,8 +147,11 @@ struct Classify {
 impl Classify {
     fn run(mut self, records: &Receiver<Parcel>, orders: &Receiver<Order>) {
         let ticks = crossbeam_channel::tick(TICK_EVERY);
+        let nothing = crossbeam_channel::never();
         let mut waited = 0;
         loop {
+            // An order is passed on to the reporter. While that one has no room, as its disk hangs, orders wait, and counting goes on.
+            let orders = if self.to_report.is_full() { &nothing } else { orders };
             crossbeam_channel::select! {
                 recv(records) -> parcel => match parcel {
                     Ok(parcel) => self.take(parcel),
@@ -197,13 +210,14 @@ impl Classify {
         match order {
             Order::Reload(reload) => {
                 let Reload { settings, geo, fallback, provenance, taken } = *reload;
-                // What was counted so far was counted in the old way, and is recorded as that.
-                let _ = self.to_report.send(Message::Snapshot(Box::new(self.classifier.take_snapshot())));
+                if taken.send_timeout((), MEET_MAX).is_err() {
+                    return;
+                }
+                let counted = Box::new(self.classifier.take_snapshot());
+                let turn = Box::new(Turn { counted, settings: Arc::clone(&settings), provenance });
+                let _ = self.to_report.send(Message::Reload(turn));
                 self.classifier.take_fallback(fallback);
                 self.classifier.reload(&settings, Some(geo));
-                // Whoever asked may have stopped waiting.
-                let _ = taken.try_send(());
-                let _ = self.to_report.send(Message::Reload(settings, provenance));
             }
             Order::Rotate => {
                 let _ = self.to_report.send(Message::Rotate);
@@ -234,7 +248,9 @@ fn report(
         };
         shared.beats.report.beat();
         match message {
-            Message::Reload(settings, provenance) => {
+            Message::Reload(turn) => {
+                let Turn { counted, settings, provenance } = *turn;
+                record(shared, &mut writer, herald.as_mut(), counted)?;
                 if let Some(herald) = &mut herald {
                     herald.reload(&settings.report);
                 }
@@ -242,16 +258,8 @@ fn report(
                 shared.note(Writing::Tallies, reloaded.err().map(|error| error.to_string()));
             }
             Message::Rotate => writer.rotate(),
-            Message::Snapshot(mut snapshot) => {
-                shared.told().activity.take(&snapshot);
-                // Whoever hooks on should not wait for the disk.
-                if let Some(herald) = &mut herald {
-                    herald.tell(&snapshot);
-                }
-                let (reached, begun) = (snapshot.watermark, steady());
-                insist(shared, &mut writer, |writer| writer.record(&mut snapshot))?;
-                shared.wrote(reached, clock(), begun.elapsed());
-                shared.note(Writing::Events, writer.events_stopped().map(str::to_owned));
+            Message::Snapshot(snapshot) => {
+                record(shared, &mut writer, herald.as_mut(), snapshot)?;
                 // A report that cannot be written now is written the next time; the tallies are safe.
                 let begun = steady();
                 let settled = writer.settle();
@@ -267,6 +275,25 @@ fn report(
     }
     insist(shared, &mut writer, Writer::finish)?;
     Ok(writer)
+}
+
+/// Tells and writes what was counted.
+fn record(
+    shared: &Shared,
+    writer: &mut Writer,
+    herald: Option<&mut Herald>,
+    mut snapshot: Box<Snapshot>,
+) -> Result<(), ReportError> {
+    shared.told().activity.take(&snapshot);
+    // Whoever hooks on should not wait for the disk.
+    if let Some(herald) = herald {
+        herald.tell(&snapshot);
+    }
+    let (reached, begun) = (snapshot.watermark, steady());
+    insist(shared, writer, |writer| writer.record(&mut snapshot))?;
+    shared.wrote(reached, clock(), begun.elapsed());
+    shared.note(Writing::Events, writer.events_stopped().map(str::to_owned));
+    Ok(())
 }
 
 #[expect(clippy::disallowed_methods, reason = "app is one of the two rooms that read a clock")]

@@ -33,7 +33,11 @@ impl Plain {
     fn take(&mut self, at: usize, bytes: &[u8]) {
         let next = self.told.len();
         if at <= next {
-            self.told.extend_from_slice(bytes.get(next - at..).unwrap_or_default());
+            let fresh = bytes.get(next - at..).unwrap_or_default();
+            for (place, byte) in (next..).zip(fresh) {
+                self.conflicting |= self.waiting.get(&place).is_some_and(|known| known != byte);
+            }
+            self.told.extend_from_slice(fresh);
         } else {
             for (place, byte) in (at..).zip(bytes) {
                 self.conflicting |= self.waiting.get(&place).is_some_and(|known| known != byte);

@@ -183,9 +183,25 @@ impl Half {
             intake.counters.count(Counter::SegmentsRetransmitted);
         }
         match bytes.get(known..) {
-            Some(fresh) if !fresh.is_empty() => Arrival::Deliver(fresh),
+            Some(fresh) if !fresh.is_empty() => {
+                if self.differs_from_kept(fresh) {
+                    self.conflicting = true;
+                    intake.counters.count(Counter::SegmentsConflicting);
+                }
+                Arrival::Deliver(fresh)
+            }
             _ => Arrival::Nothing,
         }
+    }
+
+    /// Whether bytes that are next say something else than copies that were kept of them. They stand all the same: receivers take what
+    /// they can hand on at once, and only what is left of what they kept.
+    fn differs_from_kept(&self, fresh: &[u8]) -> bool {
+        let kept = self.waiting.iter().flat_map(|waiting| waiting.iter());
+        // What waits lies ahead of what is next.
+        kept.map(|other| (other.sequence.wrapping_sub(self.next) as usize, &other.bytes))
+            .take_while(|(ahead, _)| *ahead < fresh.len())
+            .any(|(ahead, known)| fresh.iter().skip(ahead).zip(known).any(|(new, old)| new != old))
     }
 
     /// Notes that `count` bytes were delivered, or skipped as a gap.
@@ -369,6 +385,16 @@ mod tests {
         let (stream, counters) = reassemble(1, &[(4, b"efgh"), (2, b"cdXXghij"), (0, b"ab")]);
         assert_eq!(stream, b"abcdefghij");
         assert_eq!(counters.value(Counter::SegmentsConflicting), 1);
+    }
+
+    #[test]
+    fn a_segment_in_order_stands_before_what_was_kept_and_tells_of_a_difference() {
+        let (stream, counters) = reassemble(1, &[(4, b"eXgh"), (0, b"abcdef"), (8, b"i")]);
+        assert_eq!(stream, b"abcdefghi");
+        assert_eq!(counters.value(Counter::SegmentsConflicting), 1);
+        let (stream, counters) = reassemble(1, &[(4, b"efgh"), (0, b"abcdef")]);
+        assert_eq!(stream, b"abcdefgh");
+        assert_eq!(counters.value(Counter::SegmentsConflicting), 0);
     }
 
     #[test]

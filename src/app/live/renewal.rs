@@ -73,12 +73,15 @@ impl Pipeline {
 
     /// Lets the classifier count by something else.
     fn take(&self, used: Used, geo: Geo) -> Result<(), String> {
-        let (taken, answer) = bounded(1);
+        let (taken, answer) = bounded(0);
         let (settings, provenance) = (Arc::clone(&used.settings), used.provenance.clone());
         let fallback = own_sites(&self.own, &settings);
         let order = Order::Reload(Box::new(Reload { settings, geo, fallback, provenance, taken }));
         if !self.order(order) || answer.recv_timeout(RELOAD_MAX).is_err() {
-            return Err("the classifier is too busy to take new settings; try again".into());
+            return Err(
+                "counting is too busy, or the disk holds up what was counted; nothing was changed: try again"
+                    .into(),
+            );
         }
         *lock(&self.used) = used;
         Ok(())
