@@ -193,6 +193,9 @@ fn what_several_sensors_saw_counts_once_and_the_rest_adds_up() {
     assert_eq!((&told["duplicates"], &told["counted_twice"]), (&json!(attempts), &json!(0)), "{told}");
     assert_eq!((&told["unchecked"], &told["differences"]), (&json!([]), &json!(["settings"])));
     assert_eq!(merged["period"]["coverage"], whole["period"]["coverage"], "both observed all of it");
+    let scaled = "/headline/overseas_monthly_mean_normalised";
+    assert!(whole.pointer(scaled).is_some_and(Value::is_number), "{:#}", whole["headline"]);
+    assert!(merged.pointer(scaled).is_some_and(Value::is_null), "by what time, where each observed its own?");
 
     // Two links: no source is on both.
     fleet.sensor("left", |(_, packet)| lot(packet, 3) == 0);

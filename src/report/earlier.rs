@@ -86,7 +86,9 @@ fn summed(period: Period, months: &[Month], overseas: bool) -> Option<Earlier> {
     let headline_attempts = of_it.iter().map(|month| month.headline_attempts).sum();
     let overseas_attempts = of_it.iter().map(|month| month.overseas_attempts).sum::<Option<u64>>();
     let number = if overseas { overseas_attempts } else { Some(headline_attempts) };
-    let is_enough = seconds_observed > 0 && seconds_observed as f64 >= OBSERVED_MIN * seconds as f64;
+    let is_enough = seconds_observed as f64 >= OBSERVED_MIN * seconds as f64
+        // Reports of several sensors scale nothing.
+        && of_it.iter().any(|month| month.normalised.is_some());
     Some(Earlier {
         period: name,
         seconds,
@@ -140,7 +142,7 @@ mod tests {
                     attempts: 900,
                     headline_attempts: 600,
                     overseas_attempts: Some(if at < 12 { 100 } else { 300 }),
-                    normalised: None,
+                    normalised: Some(100.0),
                     breaks,
                 };
                 period = period.next();

@@ -112,6 +112,11 @@ impl Joined {
         for member in &self.members {
             report.repairs.extend(repair::of_span(&member.store, span)?);
         }
+        // Scaled are numbers by the time observed. Here that is what every sensor observed, which is less than they counted in.
+        report.headline.overseas_monthly_mean_normalised = None;
+        for month in report.trend.iter_mut().flat_map(|trend| &mut trend.months) {
+            month.normalised = None;
+        }
         report.merged = Some(self.merged.clone());
         Ok(report)
     }
