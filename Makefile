@@ -370,7 +370,8 @@ $(CARGO_FUZZ):
 	@nice $(CARGO) install cargo-fuzz --locked --quiet --root target/tools
 
 # libFuzzer wants flags that a stable compiler has only by RUSTC_BOOTSTRAP=1: no other toolchain is needed. The crate has the versions
-# of Cargo.lock. Seeds are what the tests of parsers play.
+# of Cargo.lock. Seeds are what the tests of parsers play. LeakSanitizer is off: it takes a thread that is just ending for a leak
+# (32 bytes of __cxa_thread_atexit_impl); what really grows meets the limit.
 fuzz: fuzz-packages $(CARGO_FUZZ) ## each entry of src/fuzzing for FUZZ_SECS (60); TARGET=tcp.http one of them; needs a C++ compiler, no nightly
 	@mkdir -p target/fuzz
 	rm -rf target/fuzz/seeds
@@ -384,7 +385,7 @@ fuzz: fuzz-packages $(CARGO_FUZZ) ## each entry of src/fuzzing for FUZZ_SECS (60
 	    [ -d "$$seeds" ] || { echo "gatewatch: $$entry is no entry of src/fuzzing/mod.rs" >&2; exit 64; }
 	    mkdir -p target/fuzz/corpus/$$entry target/fuzz/found/$$entry
 	    echo "gatewatch: $$entry for $(FUZZ_SECS) s"
-	    GATEWATCH_ENTRY=$$entry nice $(FUZZED) -max_total_time=$(FUZZ_SECS) -timeout=20 -rss_limit_mb=2048 -verbosity=0 \
+	    GATEWATCH_ENTRY=$$entry nice $(FUZZED) -max_total_time=$(FUZZ_SECS) -timeout=20 -rss_limit_mb=2048 -detect_leaks=0 -verbosity=0 \
 	        -print_final_stats=1 -artifact_prefix=target/fuzz/found/$$entry/ target/fuzz/corpus/$$entry "$$seeds" \
 	        > target/fuzz/found/$$entry/log 2>&1 || broken+=("$$entry")
 	    sed -n 's/^stat::number_of_executed_units: *\(.*\)/  \1 inputs/p' target/fuzz/found/$$entry/log

@@ -104,6 +104,7 @@ impl Requests {
             if self.buffer.len() < HEAD_MAX_BYTES {
                 return &[];
             }
+            self.number();
             self.cut(Defects::HEAD_TOO_LONG, sink);
             self.lose(outstanding);
             return &[];
@@ -125,8 +126,7 @@ impl Requests {
             self.pass_on();
             return &[];
         }
-        self.meta.index = self.next_index;
-        self.next_index += 1;
+        self.number();
         let meta = self.meta;
         let known = self.defects;
         let left = with_request(head, |parsed| {
@@ -236,8 +236,7 @@ impl Requests {
     pub fn finish(&mut self, sink: &mut dyn Sink) -> bool {
         match self.state {
             State::Head if recognise(&self.buffer) == Recognition::Yes => {
-                self.meta.index = self.next_index;
-                self.next_index += 1;
+                self.number();
                 self.cut(Defects::REQUEST_LINE, sink);
                 self.state = State::Lost;
                 true
@@ -249,6 +248,12 @@ impl Requests {
             }
             _ => false,
         }
+    }
+
+    /// The request that is read is another one than those before.
+    const fn number(&mut self) {
+        self.meta.index = self.next_index;
+        self.next_index += 1;
     }
 
     /// Whether the body of the latest request is being read.

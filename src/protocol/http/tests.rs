@@ -144,6 +144,11 @@ fn bodies_and_heads_beyond_their_limit_are_judged_on_their_beginning() {
     let heard = play(&[(Side::Client, &long)], 1460);
     assert_eq!(heard.requests.len(), 1);
     assert!(heard.requests[0].3.contains(Defects::HEAD_TOO_LONG));
+    // It is a request of its own: a reply to the one before it is none to it.
+    let before = b"GET /first HTTP/1.1\r\nHost: x\r\n\r\n";
+    let heard = play(&[(Side::Client, before), (Side::Client, &long), (Side::Server, OK)], usize::MAX);
+    let numbers: Vec<u64> = heard.requests.iter().map(|request| request.0).collect();
+    assert_eq!(numbers, [0, 1]);
 }
 
 #[test]
