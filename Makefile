@@ -297,10 +297,11 @@ deb: $(CARGO_DEB) packages ## a Debian package in target/debian; installs cargo-
 define SYSTEM_TESTS
 large-services: $(CARGO) test --locked --test system_knock -- --nocapture shares_
 million-sources: $(MAKE) million
-faults-long: GATEWATCH_LONG=1 $(CARGO) test --locked --test system_faults --test system_wear --test system_memory -- --nocapture --test-threads 1
+faults-long: GATEWATCH_LONG=1 $(CARGO) test --locked --test system_faults --test system_memory -- --nocapture --test-threads 1
 kills: GATEWATCH_KILLS=600 $(CARGO) test --locked --test kills
 power-cuts: GATEWATCH_CUTS=20 $(CARGO) test --locked --test system_power -- --nocapture
 package: $(MAKE) test-deb
+bytes-written: GATEWATCH_LONG=1 $(CARGO) test --locked --test system_wear -- --nocapture --test-threads 1
 endef
 export SYSTEM_TESTS
 

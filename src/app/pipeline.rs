@@ -3,8 +3,8 @@
 //! A thread ends because its sender is gone: capture stops and drops its end of the channel, classify drains it,
 //! sends its last snapshot and drops its own end, report writes that and returns. Whoever spawns joins.
 
-use std::sync::Arc;
 use std::sync::atomic::Ordering;
+use std::sync::{Arc, OnceLock};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
@@ -20,6 +20,7 @@ use crate::config::Settings;
 use crate::handoff::{Parcel, Record};
 use crate::report::ReportError;
 use crate::report::provenance::Provenance;
+use crate::report::store::Pulse;
 use crate::report::writer::closing::Settled;
 use crate::report::writer::{Mode, Writer};
 use crate::tally::Snapshot;
@@ -35,6 +36,9 @@ const MEET_MAX: Duration = Duration::from_millis(50);
 const RETRY_EVERY: Duration = Duration::from_secs(1);
 /// Tries of the last write when the daemon is told to stop: it must end within 10 s.
 const LAST_TRIES: u32 = 5;
+
+/// What reports may take once the daemon is told to stop.
+const LAST_REPORTS_MAX: Duration = Duration::from_secs(2);
 
 /// What the control plane may ask of a running pipeline.
 #[derive(Debug)]
@@ -233,8 +237,7 @@ fn report(
     messages: &Receiver<Message>,
     shared: &Arc<Shared>,
 ) -> Result<Writer, ReportError> {
-    let pulse = Arc::clone(shared);
-    if let Err(error) = writer.set_pulse(Arc::new(move || pulse.beats.report.beat())) {
+    if let Err(error) = writer.set_pulse(pulse(shared)) {
         tracing::warn!(%error, "work of the store that takes long will be taken for a stall");
     }
     loop {
@@ -263,9 +266,12 @@ fn report(
                 // A report that cannot be written now is written the next time; the tallies are safe.
                 let begun = steady();
                 let settled = writer.settle();
-                writer.note_settling(begun.elapsed());
+                if !matches!(settled, Ok(Settled::Later)) {
+                    writer.note_settling(begun.elapsed());
+                }
                 match settled {
                     Ok(Settled::Later) => {}
+                    Err(error) if error.is_given_up() => {}
                     Ok(Settled::Done) => shared.note(Writing::Reports, None),
                     Err(error) if error.is_corrupt() => replace_store(shared, &mut writer, &error),
                     Err(error) => shared.note(Writing::Reports, Some(error.to_string())),
@@ -275,6 +281,16 @@ fn report(
     }
     insist(shared, &mut writer, Writer::finish)?;
     Ok(writer)
+}
+
+/// What is called while the store works: the report thread lives; and some time after the daemon was told to stop there is none left
+/// for reports.
+fn pulse(shared: &Arc<Shared>) -> Pulse {
+    let (shared, stopping) = (Arc::clone(shared), OnceLock::new());
+    Arc::new(move || {
+        shared.beats.report.beat();
+        shared.stop.load(Ordering::Acquire) && stopping.get_or_init(steady).elapsed() > LAST_REPORTS_MAX
+    })
 }
 
 /// Tells and writes what was counted.

@@ -122,6 +122,12 @@ impl ReportError {
         ))
     }
 
+    /// Whether it was given up for want of time.
+    pub fn is_given_up(&self) -> bool {
+        let code = rusqlite::ErrorCode::OperationInterrupted;
+        matches!(self, Self::Store { error, .. } if error.sqlite_error_code() == Some(code))
+    }
+
     /// A file error, for `map_err`.
     pub fn file(act: &'static str, path: &Path) -> impl FnOnce(std::io::Error) -> Self {
         let path = path.to_owned();

@@ -45,20 +45,17 @@ pub struct Store {
     months: Known,
 }
 
-/// Something to call while work goes on.
-pub type Pulse = Arc<dyn Fn() + Send + Sync>;
+/// Something to call while work goes on. True: there is no more time for what can be done another day.
+pub type Pulse = Arc<dyn Fn() -> bool + Send + Sync>;
 
-/// Steps of SQLite's machine between two calls of a pulse: some hundredths of a second.
-const PULSE_STEPS: i32 = 1_000_000;
+/// Steps of SQLite's machine between two calls of a pulse: some milliseconds, but for a step that sorts.
+const PULSE_STEPS: i32 = 100_000;
 
 impl Store {
-    /// Has `pulse` called again and again while a statement moves on; one that waits for a disk that hangs does not.
+    /// Has `pulse` called again and again while a statement moves on; one that waits for a disk that hangs does not. The statement is
+    /// given up where `pulse` says true.
     pub fn set_pulse(&mut self, pulse: Pulse) -> Result<(), ReportError> {
-        let beat = move || {
-            pulse();
-            false
-        };
-        let set = self.connection.progress_handler(PULSE_STEPS, Some(beat));
+        let set = self.connection.progress_handler(PULSE_STEPS, Some(move || pulse()));
         set.map_err(|error| self.failed(error))
     }
 
@@ -224,6 +221,28 @@ pub fn is_loss(name: &str) -> bool {
 mod tests {
     use super::*;
     use crate::model::attempt::AttemptId;
+
+    #[test]
+    fn work_that_takes_long_is_told_and_can_be_given_up() {
+        use std::sync::atomic::{AtomicU32, Ordering};
+
+        let folder = tempfile::tempdir().unwrap();
+        let (mut store, _) = Store::open(folder.path()).unwrap();
+        let long = "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n LIMIT 500000) SELECT count(*) FROM n";
+        let count = |store: &Store| store.ask(long, |row| row.get::<_, i64>(0));
+        let beats = Arc::new(AtomicU32::new(0));
+        let counted = Arc::clone(&beats);
+        let goes_on = move || {
+            counted.fetch_add(1, Ordering::Relaxed);
+            false
+        };
+        store.set_pulse(Arc::new(goes_on)).unwrap();
+        assert_eq!(count(&store).unwrap(), 500_000);
+        assert!(beats.load(Ordering::Relaxed) >= 3, "{beats:?}");
+        store.set_pulse(Arc::new(|| true)).unwrap();
+        let given_up = count(&store).unwrap_err();
+        assert!(given_up.is_given_up() && !given_up.is_corrupt(), "{given_up}");
+    }
 
     #[test]
     fn identities_come_back_newest_kept_and_oldest_first() {

@@ -12,6 +12,7 @@ mod quiet;
 use std::collections::BTreeSet;
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use crate::config::privacy::{Addresses, Privacy};
 use crate::config::report::Report as Settings;
@@ -34,6 +35,7 @@ use crate::report::store::opening::Opened;
 use crate::report::store::{Pulse, Store};
 use crate::report::summary;
 use crate::report::writer::quiet::Held;
+use crate::report::zone::Zone;
 use crate::report::{ReportError, files, reading, rebuild, tally_files};
 use crate::tally::{OpenIncident, Snapshot};
 /// Where the traffic comes from.
@@ -79,6 +81,8 @@ pub struct Writer {
     rest: i64,
     /// Called while the store works.
     pulse: Option<Pulse>,
+    /// Whether it works for a report, which can be given up.
+    building: Arc<AtomicBool>,
     /// Spans that a replay observed: remembered when it has come to its end.
     spans: Vec<(Timestamp, Timestamp)>,
     /// Why no event lines are written, while none are.
@@ -138,10 +142,22 @@ impl Writer {
         Ok(told)
     }
 
-    /// Has `pulse` called while the store works, as what is read for a report of a year may take long.
+    /// Has `pulse` called while the store works, as what is read for a report of a year may take long. Where it says true a report
+    /// that is being made is given up, see [`ReportError::is_given_up`]; nothing else is.
     pub fn set_pulse(&mut self, pulse: Pulse) -> Result<(), ReportError> {
         self.pulse = Some(Arc::clone(&pulse));
-        self.store.set_pulse(pulse)
+        let building = Arc::clone(&self.building);
+        self.store.set_pulse(Arc::new(move || pulse() && building.load(Ordering::Relaxed)))
+    }
+
+    /// The report of a period as it is now.
+    fn build(&self, period: Period) -> Result<Report, ReportError> {
+        self.building.store(true, Ordering::Relaxed);
+        let built = summary::build(&self.store, &Span::of(period), None, &self.setup.provenance);
+        self.building.store(false, Ordering::Relaxed);
+        let mut report = built?;
+        report.zone = Zone::of_setting(&self.setup.settings.time_zone);
+        Ok(report)
     }
 
     fn of(
@@ -181,6 +197,7 @@ impl Writer {
             refreshed: None,
             rest: 0,
             pulse: None,
+            building: Arc::default(),
             spans: Vec::new(),
             stopped: None,
             held: Held::default(),
@@ -344,12 +361,15 @@ impl Writer {
     }
 
     /// The report of everything in the store that a period of the longest configured kind holds, for the last word of
-    /// a run: the path of its text form, and the report.
+    /// a run: the path of its text form, and the report. None where there is no time for it.
     pub fn last_word(&self) -> Result<Option<(PathBuf, Report)>, ReportError> {
         let latest = self.store.hours()?.last().copied();
         let kind = self.kinds.last().copied().unwrap_or(PeriodKind::Day);
         let Some(period) = latest.map(|hour| Period::containing(kind, hour.start())) else { return Ok(None) };
-        let report = summary::build(&self.store, &Span::of(period), None, &self.setup.provenance)?;
+        let report = match self.build(period) {
+            Err(error) if error.is_given_up() => return Ok(None),
+            built => built?,
+        };
         let stem = match self.store.closed(period)? {
             Some(closed) => stem(period, closed.version),
             None => format!("report-{period}.open"),

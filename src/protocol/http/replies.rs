@@ -123,9 +123,11 @@ impl Replies {
         }
         sink.count(Counter::HttpReplies);
         // A reply to a request that is not complete (400, 408, 413): what came of it is judged now.
-        let unfinished = if outstanding.asked.is_empty() { requests.unfinished_head() } else { None };
-        if outstanding.asked.is_empty() || outstanding.asked.len() == 1 && requests.in_body() {
-            requests.finish(sink);
+        let mut unfinished = if outstanding.asked.is_empty() { requests.unfinished_head() } else { None };
+        let is_early = outstanding.asked.is_empty() || outstanding.asked.len() == 1 && requests.in_body();
+        // Of too few bytes to be a request nothing was told that could be answered.
+        if is_early && !requests.finish(sink) {
+            unfinished = None;
         }
         let request = outstanding.asked.pop_front().or(unfinished.map(|index| (index, Asked::Other)));
         let asked = request.map_or(Asked::Other, |(_, asked)| asked);

@@ -152,6 +152,16 @@ fn bodies_and_heads_beyond_their_limit_are_judged_on_their_beginning() {
 }
 
 #[test]
+fn a_reply_before_a_request_is_to_be_seen_is_none_to_it() {
+    let whole: &[u8] = b"GET /a HTTP/1.1\r\n\r\n";
+    let heard = play(
+        &[(Side::Client, whole), (Side::Server, OK), (Side::Client, b"GE"), (Side::Server, OK)],
+        usize::MAX,
+    );
+    assert_eq!((heard.requests.len(), heard.replies.as_slice()), (1, &[(0, 200)][..]));
+}
+
+#[test]
 fn a_reply_to_an_unfinished_request_is_tied_to_it() {
     let heard = play_all_ways(&[
         (Side::Client, b"GET /slow HTTP/1.1\r\nHost: x\r\n"),

@@ -1,6 +1,6 @@
 //! Distinct sources and campaigns of a span by every dimension at once, counted to the unit in bounded memory.
 //!
-//! SQLite's `count(DISTINCT …)` makes a tree of texts for each dimension: of a million sources 12 s of 14. Here a pass over the rows
+//! SQLite's `count(DISTINCT …)` makes a tree of texts for each dimension, which was most of what a report took. Here a pass over the rows
 //! serves all dimensions. Where there may be more sources than are held at once, each pass takes the share of them whose hashes fall to
 //! it, so memory does not grow with what attackers send, only the number of passes.
 
@@ -20,14 +20,14 @@ const KEYS_BESIDE: usize = 8;
 /// No key.
 const FREE: u32 = u32::MAX;
 
-/// Distinct sources and campaigns by key of a dimension.
-pub type Counts = BTreeMap<String, u64>;
+/// How many are distinct, by key of a dimension.
+pub type ByKey = BTreeMap<String, u64>;
 
 /// What was counted, in the order of the dimensions that were asked for.
 #[derive(Debug)]
 pub struct Counted {
-    pub sources: Vec<Counts>,
-    pub campaigns: Vec<Counts>,
+    pub sources: Vec<ByKey>,
+    pub campaigns: Vec<ByKey>,
 }
 
 /// Counts what is distinct in the rows of these days, of one site or all.
@@ -125,7 +125,7 @@ impl Keys {
         Self((0..dimensions).map(|_| Numbers::default()).collect(), 0)
     }
 
-    fn told(&self, counts: &[u64]) -> Vec<Counts> {
+    fn told(&self, counts: &[u64]) -> Vec<ByKey> {
         let count = |number: u32| counts.get(number as usize).copied().unwrap_or(0);
         let of_dimension = |numbers: &Numbers| {
             let told = |(key, number): (&Vec<u8>, &u32)| {
@@ -179,7 +179,7 @@ mod tests {
         connection: &Connection,
         (days, site): (Days, Option<&str>),
         (dimension, what): (Dimension, &str),
-    ) -> Counts {
+    ) -> ByKey {
         let mut statement = connection
             .prepare(&format!(
                 "SELECT {}, count(DISTINCT {what}) AS n FROM source_day

@@ -9,11 +9,9 @@ use crate::model::time::MICROS_PER_SEC;
 use crate::report::names::stem;
 use crate::report::rollup::Keep;
 use crate::report::shape::Report;
-use crate::report::span::Span;
 use crate::report::store::closed::Closed;
 use crate::report::writer::{Mode, Writer};
-use crate::report::zone::Zone;
-use crate::report::{ReportError, files, format, manifest, retention, sources, summary, tally_files};
+use crate::report::{ReportError, files, format, manifest, retention, sources, tally_files};
 
 /// A period closes so long after its end: attempts are judged up to 30 s after their request.
 const CLOSING_DELAY_MICROS: i64 = 60 * MICROS_PER_SEC;
@@ -40,11 +38,12 @@ pub enum Settled {
 impl Writer {
     /// Closes the periods that are over, and refreshes the open ones now and then. After a failure it waits before it tries again.
     pub fn settle(&mut self) -> Result<Settled, ReportError> {
-        if self.retry.is_some_and(|retry| (0..RETRY_MICROS).contains(&retry.micros_since(self.clock.now()))) {
+        let pause = RETRY_MICROS.max(self.rest);
+        if self.retry.is_some_and(|retry| (0..pause).contains(&retry.micros_since(self.clock.now()))) {
             return Ok(Settled::Later);
         }
         let settled = self.settle_now();
-        self.retry = settled.is_err().then(|| self.clock.now().plus_micros(RETRY_MICROS - 1));
+        self.retry = settled.is_err().then(|| self.clock.now().plus_micros(pause - 1));
         settled.map(|()| Settled::Done)
     }
 
@@ -69,9 +68,9 @@ impl Writer {
         Ok(())
     }
 
-    /// Notes how long the last `settle` took: reports that take long are written more seldom.
+    /// Notes how long the last `settle` took that did something: reports that take long are written more seldom.
     pub fn note_settling(&mut self, took: Duration) {
-        if self.refreshed == Some(self.clock.now()) {
+        if self.refreshed == Some(self.clock.now()) || self.retry.is_some() {
             self.rest = i64::try_from(took.as_micros()).unwrap_or(i64::MAX).saturating_mul(REST_TIMES);
         }
     }
@@ -88,7 +87,11 @@ impl Writer {
         self.write_held()?;
         match self.setup.mode {
             Mode::Replay => self.close_all(self.open.iter().copied().collect()),
-            Mode::Live => self.refresh_open(),
+            // Of a large store they are written anew at the next start.
+            Mode::Live => match self.refresh_open() {
+                Err(error) if error.is_given_up() => Ok(()),
+                refreshed => refreshed,
+            },
         }
     }
 
@@ -137,8 +140,7 @@ impl Writer {
         }
         let mut closed = None;
         if self.setup.settings.periods.iter().any(|name| name == period.kind().name()) {
-            let mut report = summary::build(&self.store, &Span::of(period), None, &self.setup.provenance)?;
-            report.zone = Zone::of_setting(&self.setup.settings.time_zone);
+            let mut report = self.build(period)?;
             report.previous_sha256 = self.store.last_closed(period.kind().name())?;
             report.corrects = before.map(|closed| format!("{}.json", stem(period, closed.version)));
             let sealed = format::seal(&report);
@@ -178,9 +180,8 @@ impl Writer {
             .filter(|period| configured.iter().any(|name| name == period.kind().name()))
             .collect();
         for period in periods {
-            let mut report = summary::build(&self.store, &Span::of(period), None, &self.setup.provenance)?;
+            let mut report = self.build(period)?;
             report.open = true;
-            report.zone = Zone::of_setting(&self.setup.settings.time_zone);
             let sealed = format::seal(&report);
             self.write_report(&report, &sealed, &format!("report-{period}.open"))?;
         }
