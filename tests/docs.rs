@@ -79,6 +79,18 @@ fn no_protocol_or_oddity_stands_there_that_is_none() {
     }
 }
 
+#[test]
+fn every_file_of_tests_is_told_of() {
+    let told = include_str!("../docs/testing.md");
+    for entry in std::fs::read_dir("tests").unwrap() {
+        let name = entry.unwrap().file_name().into_string().unwrap();
+        assert!(
+            !name.ends_with(".rs") || told.contains(&format!("tests/{name}`")),
+            "{name} is not in docs/testing.md"
+        );
+    }
+}
+
 /// The anchor of a heading, as GitHub makes it.
 fn anchor(heading: &str) -> String {
     let kept = heading

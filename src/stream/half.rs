@@ -325,9 +325,11 @@ impl Half {
         let ack = self.acknowledged.filter(|ack| distance(*ack, self.next) > 0);
         let end = match (first, ack) {
             (Some(first), Some(ack)) => Some(if distance(first, ack) < 0 { first } else { ack }),
-            (None, Some(ack)) => Some(self.end.filter(|end| distance(*end, ack) < 0).unwrap_or(ack)),
+            (None, Some(ack)) => Some(ack),
             (_, None) => None,
         }?;
+        // Nothing is missing behind a FIN, whatever somebody sent or acknowledged there.
+        let end = self.end.filter(|fin| distance(*fin, end) < 0).unwrap_or(end);
         usize::try_from(distance(end, self.next)).ok().filter(|missing| *missing > 0)
     }
 }
@@ -418,6 +420,21 @@ mod tests {
             Intake { time: Timestamp(0), room: ROOM, counters: &mut counters },
         );
         assert!(half.held() <= WAITING_MAX_BYTES);
+    }
+
+    #[test]
+    fn nothing_is_missing_behind_the_end() {
+        let (mut half, mut counters) = (Half::default(), Counters::default());
+        half.start(0);
+        let mut intake = |sequence, bytes| {
+            half.arrive(sequence, bytes, Intake { time: Timestamp(0), room: ROOM, counters: &mut counters })
+        };
+        assert_eq!(intake(1, b"ab"), Arrival::Deliver(b"ab"));
+        assert_eq!(intake(10, b"behind"), Arrival::Nothing);
+        half.advance(2);
+        half.finish(3);
+        half.acknowledge(20, Timestamp(0), &mut counters);
+        assert_eq!((half.closes(), half.missing()), (true, None));
     }
 
     #[test]
