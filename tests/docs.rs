@@ -82,11 +82,12 @@ fn no_protocol_or_oddity_stands_there_that_is_none() {
 #[test]
 fn every_file_of_tests_is_told_of() {
     let told = include_str!("../docs/testing.md");
-    for entry in std::fs::read_dir("tests").unwrap() {
-        let name = entry.unwrap().file_name().into_string().unwrap();
+    let paths = std::fs::read_dir("tests").unwrap().map(|entry| entry.unwrap().path());
+    for path in paths.filter(|path| path.extension().is_some_and(|ending| ending == "rs")) {
         assert!(
-            !name.ends_with(".rs") || told.contains(&format!("tests/{name}`")),
-            "{name} is not in docs/testing.md"
+            told.contains(&format!("`{}`", path.display())),
+            "{} is not in docs/testing.md",
+            path.display()
         );
     }
 }
