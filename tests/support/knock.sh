@@ -196,8 +196,14 @@ serve_redis() {
 
 serve_mysql() {
     local data=$folder/mysql
-    mariadb-install-db --no-defaults --user=mysql --datadir="$data" --auth-root-authentication-method=normal \
-        --skip-test-db > "$folder/mysql.install" 2>&1
+    local turn
+    # It fails now and then on a machine that is busy.
+    for turn in 1 2 3; do
+        rm -rf "$data"
+        mariadb-install-db --no-defaults --user=mysql --datadir="$data" --auth-root-authentication-method=normal \
+            --skip-test-db > "$folder/mysql.install" 2>&1 && break
+        tail -5 "$folder/mysql.install" >&2
+    done
     echo "CREATE USER '$account'@'%' IDENTIFIED BY '$password';" > "$folder/mysql.sql"
     in_background mariadbd --no-defaults --user=mysql --datadir="$data" --socket="$data/socket" --bind-address="$address" \
         --port=3306 --skip-name-resolve --log-warnings=2 --init-file="$folder/mysql.sql" --max-connect-errors=100000
