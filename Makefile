@@ -188,15 +188,14 @@ TEST_OTHERS := $(CARGO) test --locked --no-fail-fast --lib --bins --examples \
 
 test: test-packages ## everything: format, lints, documentation, licences, all tests
 	@$(CARGO) fmt --check
-	nice $(CARGO) test --locked --no-run
+	nice $(CARGO) clippy --locked --all-targets -- -D warnings
+	RUSTDOCFLAGS='-D warnings' nice $(CARGO) doc --locked --no-deps --document-private-items
 	# One after the other: beside what computes, real servers miss their time now and then.
 	host=$$(rustc -vV | sed -n 's/^host: //p' | tr 'a-z-' 'A-Z_')
 	failed=0
 	$(if $(SUDO),env "CARGO_TARGET_$${host}_RUNNER=sudo -E") $(TEST_SYSTEM) || failed=1
 	nice $(TEST_OTHERS) || failed=1
 	nice $(CARGO) test --locked --doc || failed=1
-	nice $(CARGO) clippy --locked --all-targets -- -D warnings
-	RUSTDOCFLAGS='-D warnings' nice $(CARGO) doc --locked --no-deps --document-private-items
 	exit $$failed
 
 demo: $(GATEWATCH) $(TRAFFIC) ## replay a generated month and print the founding sentence; needs no privilege
